@@ -1,0 +1,137 @@
+"""What a declaration says, with every default filled in: frozen types, made by `load`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from enum import Enum
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from mtasts_deploy.diagnostics import Diagnostic, Span
+from mtasts_deploy.facts import ZoneName
+from mtasts_deploy.rfc.names import Domain, MxPattern
+from mtasts_deploy.rfc.policy import Mode
+
+LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS411", "MTS701"})
+"""The codes that `--allow` and `allow:` can lift for a domain."""
+
+
+class Sts(Enum):
+    """Who publishes the MTA-STS policy of a domain."""
+
+    PUBLISH = "true"
+    TLSRPT_ONLY = "false"
+    ELSEWHERE = "elsewhere"
+
+
+class Confirm(Enum):
+    """How a published policy is confirmed: read back from its host."""
+
+    STORAGE = "storage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """A guard that is lifted for one domain, in the open: `code` until the end of the day `until`."""
+
+    code: str
+    until: date
+    why: str
+    where: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderSpec:
+    """A DNS provider: `options` are the block without `class`, as written."""
+
+    name: str
+    class_name: str
+    options: Mapping[str, object]
+    where: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSpec:
+    """A directory where policy files are put; `path` is relative to the declaration's directory, or absolute."""
+
+    name: str
+    type: Literal["directory"] = "directory"
+    path: str
+    where: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateSpec:
+    """The directory of the ledger, the lock and the run logs; `path` is relative to the declaration's directory, or absolute."""
+
+    type: Literal["directory"] = "directory"
+    path: str
+
+
+class Places(Mapping[str, Span]):
+    """The places of the values in one block of settings, made when they are asked for."""
+
+    __slots__ = ("_children", "_path")
+
+    def __init__(self, path: str, children: Mapping[str, Any] | None) -> None:
+        self._path = path
+        self._children: Mapping[str, Any] = children or {}
+
+    def __getitem__(self, setting: str) -> Span:
+        node = self._children[setting]
+        return Span(path=self._path, line=node.line, column=node.column)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._children)
+
+    def __len__(self) -> int:
+        return len(self._children)
+
+    def __repr__(self) -> str:
+        return f"Places({list(self._children)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainSettings:
+    """The effective settings of one domain: its own over its profile over `defaults` over the built-in ones.
+
+    `max_age` and `ttl` are seconds. `mx_zone`: follow the MX records of the zone, beside the patterns in `mx`. `tlsrpt` is None where the
+    record is not managed (what is there stays), empty where the one that we published is to go, else the normalised URIs in their order.
+    `zone` is one zone for all records, or zones by `sts`, `tlsrpt` and `mx`, or None: found by the longest match. `where` is the place of
+    the domain's name, `at` has those of its own settings; neither counts in `==`.
+    """
+
+    domain: Domain
+    where: Span | None = field(default=None, compare=False)
+    sts: Sts = Sts.PUBLISH
+    mode: Mode = Mode.TESTING
+    max_age: int = 604_800
+    mx_zone: bool = True
+    mx: tuple[MxPattern, ...] = ()
+    tlsrpt: tuple[str, ...] | None = None
+    dns: tuple[str, ...] = ("local",)
+    host: str = "local"
+    zone: ZoneName | Mapping[str, ZoneName] | None = None
+    ttl: int = 3600
+    confirm: Confirm = Confirm.STORAGE
+    allow: tuple[Allowance, ...] = ()
+    profile: str | None = None
+    at: Mapping[str, Span] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """One declaration with its includes. `path` is as it was given, `directory` absolute; paths in it are relative to that directory.
+
+    `domains` are in the order of the files. `warnings` are all findings that do not forbid its use.
+    """
+
+    path: Path
+    directory: Path
+    providers: Mapping[str, ProviderSpec]
+    hosts: Mapping[str, HostSpec]
+    state: StateSpec
+    domains: Mapping[Domain, DomainSettings]
+    warnings: tuple[Diagnostic, ...] = ()

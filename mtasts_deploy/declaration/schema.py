@@ -1,0 +1,198 @@
+"""The shape of `mta-sts.yaml`: which keys exist and what kind of value each has. Checked by pydantic, exported as JSON Schema draft-07.
+
+Only what a schema can say: names that must exist, ranges of durations with a unit and rules between settings are checked elsewhere.
+Importing this module imports pydantic: `load` does so when a file is read.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from functools import cache
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, WithJsonSchema
+
+ZONE_FILES: Final = "mtasts_deploy.dns.zone_files.ZoneFilesProvider"
+MAX_MAX_AGE: Final = 31_557_600
+MAX_TTL: Final = 604_800
+
+
+def _only_false(value: bool) -> bool:
+    if value:
+        raise ValueError("only false")
+    return value
+
+
+Text = Annotated[str, Field(min_length=1)]
+Path = Annotated[str, Field(min_length=1, pattern=r"^[^\x00]+$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Duration = Annotated[int, Field(ge=1, le=MAX_MAX_AGE)] | Annotated[str, Field(pattern=r"^[0-9]{1,9}[smhdw]$")]
+Ttl = Annotated[int, Field(ge=1, le=MAX_TTL)]
+Texts = Text | list[Text]
+False_ = Annotated[StrictBool, AfterValidator(_only_false), WithJsonSchema({"const": False})]  # Literal[False] would take 0 as well
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Zones(_Shape):
+    """Zones by record name, for records that do not lie in one zone."""
+
+    sts: Text = Field(default="", alias="_mta-sts")
+    """The zone that holds `_mta-sts`."""
+    tlsrpt: Text = Field(default="", alias="_smtp._tls")
+    """The zone that holds `_smtp._tls`."""
+    mx: Text = ""
+    """The zone that holds the MX records."""
+
+
+class Allow(_Shape):
+    """A guard that is lifted for this domain, in the open."""
+
+    code: Text
+    """The code of the guard, such as MTS401."""
+    until: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    """The last day on which it is lifted, as 2027-01-31; after it the entry is an error."""
+    why: Text
+    """The reason, for those who read the declaration."""
+
+
+class Settings(_Shape):
+    """Settings for several domains. A domain's own settings win over its profile, the profile over `defaults`."""
+
+    sts: StrictBool | Literal["elsewhere"] = True
+    """`true`: publish the MTA-STS policy. `false`: TLSRPT only. `elsewhere`: others publish it. Default: true."""
+    mode: Literal["none", "testing", "enforce"] = "testing"
+    """What senders do when a host fails: nothing, report it, or refuse to deliver. Default: testing."""
+    max_age: Duration = 604_800
+    """How long senders may keep the policy: seconds, or 90s, 15m, 12h, 7d, 26w; 1 to 31557600 seconds. Default: 1w."""
+    mx: Texts = "zone"
+    """`zone` (follow the MX records of the zone), host names or `*.` and a name, or a list of these. Default: zone."""
+    tlsrpt: False_ | Text | Annotated[list[Text], Field(min_length=1)] = ""
+    """Where reports go: a URI (mailto: or https:) or a list; `false` removes the record that we published. Default: not managed."""
+    dns: Text | Annotated[list[Text], Field(min_length=1)] = "local"
+    """The provider that holds the records, or a list of providers. Default: local."""
+    host: Text = "local"
+    """The host that serves the policy. Default: local."""
+    zone: Text | Zones = ""
+    """The zone of the records, or zones by record name. Default: the longest match among the provider's zones."""
+    ttl: Ttl = 3600
+    """Time to live of the two TXT records in seconds, 1 to 604800. Default: 3600."""
+    confirm: Literal["storage"] = "storage"
+    """How a published policy is confirmed: `storage` reads it back from the host. Default: storage."""
+
+
+class Domain(Settings):
+    """The settings of one mail domain; empty: all defaults."""
+
+    profile: Text = ""
+    """The name of a profile."""
+    allow: list[Allow] = Field(default_factory=list)
+    """Guards that are lifted for this domain."""
+
+
+class Provider(_Shape):
+    """A DNS provider: its octoDNS class, and the options of that class."""
+
+    class_: Literal["mtasts_deploy.dns.zone_files.ZoneFilesProvider"] = Field(alias="class")
+    """The octoDNS class. This version writes octoDNS zone files."""
+    directory: Path
+    """The directory of the zone files, relative to the declaration."""
+    default_ttl: Ttl = 3600
+    """Seconds, for records that do not say a TTL. Default: 3600."""
+    escaped_semicolons: StrictBool = True
+    r"""Whether a semicolon is written `\;` in the zone files. Default: true."""
+
+
+class Directory(_Shape):
+    """A directory of this machine."""
+
+    type: Literal["directory"]
+    """What kind it is."""
+    path: Path
+    """The directory, relative to the declaration."""
+
+
+class Included(_Shape):
+    """A file that is included: domains, and further files."""
+
+    domains: dict[str, Domain | None] | None = None
+    """Mail domains with their settings."""
+    include: Text | list[Text] = Field(default_factory=list)
+    """Files with more domains, relative to this file; `*` and `**` as in a shell."""
+
+
+class Root(Included):
+    """Mail domains with what senders are told about TLS (MTA-STS, RFC 8461) and where they report (TLSRPT, RFC 8460)."""
+
+    version: Annotated[int, Field(ge=1, le=1)]
+    """The format of this file."""
+    providers: dict[Name, Provider] | None = None
+    """DNS providers by name. `local` (zone files in zones/) exists without being declared."""
+    hosts: dict[Name, Directory] | None = None
+    """Policy hosts by name. `local` (the directory policies/) exists without being declared."""
+    state: Directory | None = None
+    """Where the ledger, the lock and the run logs are. Default: the directory .mtasts."""
+    defaults: Settings | None = None
+    """Settings for every domain."""
+    profiles: dict[Name, Settings | None] | None = None
+    """Named settings, which a domain takes with `profile`."""
+
+
+@cache
+def adapter(shape: Any) -> TypeAdapter[Any]:
+    """What checks plain data against a shape; made once."""
+    return TypeAdapter(shape)
+
+
+def keys_of(shape: type[BaseModel]) -> list[str]:
+    """The keys of a shape as they are written: its own before those that it shares with others."""
+    own = list(shape.__annotations__)
+    names = own + [name for name in shape.model_fields if name not in own]
+    return [shape.model_fields[name].alias or name for name in names]
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema (draft-07) of the main file, for editors; descriptions are the docstrings of the shapes."""
+    schema = adapter(Root).json_schema(by_alias=True)
+    shapes = {shape.__name__: shape for shape in (Zones, Allow, Settings, Domain, Provider, Directory)}
+    definitions = schema.pop("$defs", {})
+    converted: dict[str, Any] = _draft7(_documented(schema, Root))
+    converted["definitions"] = {name: _draft7(_documented(definitions[name], shapes[name])) for name in sorted(definitions)}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **converted}
+
+
+def _documented(schema: dict[str, Any], shape: type[BaseModel]) -> dict[str, Any]:
+    """With the docstrings of the fields. Not by pydantic, which would read the source whenever a declaration is loaded."""
+    for ancestor in reversed(shape.__mro__):
+        if not issubclass(ancestor, _Shape) or ancestor is _Shape:
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(ancestor))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for field, text in zip(body.body, body.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(text, ast.Expr):
+                name = shape.model_fields[field.target.id].alias or field.target.id
+                schema["properties"][name]["description"] = ast.literal_eval(text.value)
+    return schema
+
+
+def _draft7(node: Any) -> Any:
+    """The same schema for draft-07, which knows `definitions` only and ignores whatever stands beside a `$ref`."""
+    if isinstance(node, list):
+        return [_draft7(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    kept = {key: value for key, value in node.items() if key != "default" and not (key == "title" and isinstance(value, str))}
+    if "$ref" in kept:
+        reference = {"$ref": kept.pop("$ref").replace("#/$defs/", "#/definitions/")}
+        return {**_draft7(kept), "allOf": [reference]} if kept else reference
+    for section in ("properties", "patternProperties"):
+        if section in kept:
+            kept[section] = {name: _draft7(value) for name, value in kept[section].items()}
+    if "patternProperties" in kept:
+        kept["additionalProperties"] = False  # the pattern is the rule for names, not one kind of them
+    fixed = ("properties", "patternProperties", "enum", "const", "required")
+    return {key: value if key in fixed else _draft7(value) for key, value in kept.items()}

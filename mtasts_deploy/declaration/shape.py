@@ -1,0 +1,335 @@
+"""Faults of shape: what pydantic says about plain data, as findings that name the setting, its value and what it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pydantic import BaseModel, ValidationError
+
+from mtasts_deploy.declaration import schema
+from mtasts_deploy.declaration.nodes import Node
+from mtasts_deploy.declaration.wording import close, described, did_you_mean, shown
+from mtasts_deploy.diagnostics import Diagnostic, Problem, Severity, Span
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """A finding about the value (or, with `key`, the key) that `path` leads to from some node."""
+
+    path: Path
+    code: str
+    message: str
+    severity: Severity = Severity.ERROR
+    key: bool = False
+    hint: str | None = None
+    ref: str | None = None
+
+    @classmethod
+    def of(cls, problem: Problem, path: Path) -> Fault:
+        """The same problem of a text that the RFCs define, found in a setting."""
+        return cls(
+            path=path,
+            code=problem.code,
+            message=problem.message,
+            severity=problem.severity,
+            hint=problem.hint or hint_for(problem),
+            ref=problem.section,
+        )
+
+    def diagnostic(self, node: Node, file: str, domain: str | None = None) -> Diagnostic:
+        """With its place in the file, counted from `node`."""
+        return Diagnostic(
+            code=self.code,
+            message=self.message,
+            severity=self.severity,
+            where=span(node, self.path, file, key=self.key),
+            domain=domain,
+            hint=self.hint,
+            ref=self.ref,
+        )
+
+
+def hint_for(problem: Problem) -> str | None:
+    """What to do about a problem of a name or a URI that says only what is wrong."""
+    return {
+        "MTS20": "Write a domain name, such as example.com: letters, digits, hyphens and dots.",
+        "MTS32": "Write a mailto: or an https: URI.",
+    }.get(problem.code[:5])
+
+
+def span(node: Node, path: Path, file: str, *, key: bool = False) -> Span:
+    """The place of what `path` leads to; as far as the path goes."""
+    for step in path[:-1] if key else path:
+        node = node.children[step]
+    line, column = node.keys[str(path[-1])] if key and node.keys else (node.line, node.column)
+    return Span(path=file, line=line, column=column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a setting must be. `one_of` are the words that it takes, if it takes words; `hints` are for values that people write instead."""
+
+    text: str
+    code: str = "MTS121"
+    one_of: tuple[str, ...] = ()
+    hints: Mapping[str, str] | None = None
+    hint: str | None = None
+    ref: str | None = None
+
+
+_NO = dict.fromkeys(("no", "No", "NO", "off", "Off", "OFF", "n", "0"), "Write false; YAML 1.2 has only true and false.")
+_YES = dict.fromkeys(("yes", "Yes", "YES", "on", "On", "ON", "y", "1"), "Write true; YAML 1.2 has only true and false.")
+_BLOCK = "Write `{0}:` and the keys below it, indented."
+_NAMED = "a mapping from names to their {0}"
+_LATER = "This version can only use directories; write `type: directory` and a `path`."
+
+EXPECTED: Final[Mapping[str, Expected]] = {
+    "sts": Expected(text="true, false or elsewhere", one_of=("elsewhere",), hints=_NO | _YES, hint="Leave it out to publish a policy."),
+    "mode": Expected(
+        text="none, testing or enforce",
+        one_of=("none", "testing", "enforce"),
+        hints={"report": "The drafts called it report; write `testing`.", **dict.fromkeys((*_NO, "false"), "Write `none`.")},
+        hint="Start with testing; go to enforce when reports show no failures.",
+        ref="RFC 8461 §3.2",
+    ),
+    "max_age": Expected(
+        code="MTS250",
+        text="1 to 31557600 seconds, or 90s, 15m, 12h, 7d, 26w",
+        hint="Write seconds without quotes, or a whole number with its unit s, m, h, d or w.",
+        ref="RFC 8461 §3.2",
+    ),
+    "mx": Expected(text="`zone`, a host name, `*.` and a name, or a list of these", hint="For example [zone, mx2.example.net]."),
+    "tlsrpt": Expected(
+        text="a URI, a list of URIs, or false", hint="For example mailto:tls-reports@example.net; leave it out to leave the record alone."
+    ),
+    "dns": Expected(text="the name of a provider, or a list of names", hint="For example local, or [local, other]."),
+    "host": Expected(text="the name of a host", hint="For example local."),
+    "zone": Expected(
+        text="the name of a zone, or a mapping from `_mta-sts`, `_smtp._tls` and `mx` to zones",
+        hint="For example example.com; leave it out to have the zone found.",
+    ),
+    "ttl": Expected(code="MTS350", text="1 to 604800 seconds", hint="Write a whole number without a unit, such as 3600."),
+    "confirm": Expected(
+        text="storage",
+        one_of=("storage",),
+        hints={"https": "This version reads back from the host; write `storage`."},
+        hint="Write `storage`, or leave it out.",
+    ),
+    "profile": Expected(text="the name of a profile", hint="Name one that stands under `profiles:`."),
+    "allow": Expected(
+        text="a list of {code, until, why}", hint="For example [{code: MTS401, until: 2027-01-31, why: the new MX comes in January}]."
+    ),
+    "code": Expected(text="the code of a guard, such as MTS401", hint="The message of the guard has it."),
+    "until": Expected(text="a date such as 2027-01-31", hint="Write year, month and day with two hyphens."),
+    "why": Expected(text="a reason, as text", hint="Say in a few words why the guard is lifted."),
+    "version": Expected(code="MTS123", text="1", hint="Write `version: 1`, without quotes; a newer version needs a newer mtasts-deploy."),
+    "include": Expected(text="a list of file names, with `*` as in a shell", hint="For example [domains/*.yaml]."),
+    "providers": Expected(text=_NAMED.format("classes and options"), hint=_BLOCK.format("providers")),
+    "hosts": Expected(text=_NAMED.format("types and paths"), hint=_BLOCK.format("hosts")),
+    "profiles": Expected(text=_NAMED.format("settings"), hint=_BLOCK.format("profiles")),
+    "domains": Expected(text="a mapping from mail domains to their settings", hint="End each domain with a colon: `example.com:`."),
+    "state": Expected(text="a mapping with `type` and `path`", hint="Write `state: {type: directory, path: .mtasts}`."),
+    "defaults": Expected(text="a mapping from settings to their values", hint=_BLOCK.format("defaults")),
+    "class": Expected(text=schema.ZONE_FILES, hint=f"Write `class: {schema.ZONE_FILES}`."),
+    "directory": Expected(text="the path of a directory", hint="For example zones."),
+    "default_ttl": Expected(text="1 to 604800 seconds", hint="For example 3600."),
+    "escaped_semicolons": Expected(text="true or false", hints=_NO | _YES, hint="Leave it out unless octoDNS has it."),
+    "type": Expected(text="directory", one_of=("directory",), hint=_LATER),
+    "path": Expected(text="the path of a directory", hint="For example policies."),
+}
+
+# What an item of a mapping with free names is: by the key above it.
+_ITEMS: Final = {
+    "providers": (
+        "the provider",
+        Expected(text="a mapping with `class` and options", hint=f"Write `class: {schema.ZONE_FILES}`."),
+    ),
+    "hosts": ("the host", Expected(text="a mapping with `type` and `path`", hint="For example {type: directory, path: policies}.")),
+    "profiles": ("the profile", Expected(text="a mapping from settings to their values", hint="For example {mode: enforce, max_age: 1w}.")),
+}
+_FILE: Final = Expected(text="a mapping", hint="Begin the main file with `version: 1`; an included file with `domains:`.")
+_DOMAIN: Final = Expected(text="empty, or a mapping from settings to their values", hint="To name a profile, write {profile: NAME}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What is being checked: how a message names it, and its shape."""
+
+    noun: str
+    shape: type[BaseModel]
+
+
+ROOT: Final = Context(noun="the declaration", shape=schema.Root)
+INCLUDED: Final = Context(noun="an included file", shape=schema.Included)
+DOMAIN: Final = Context(noun="a domain", shape=schema.Domain)
+_BELOW: Final = {
+    "providers": Context(noun="this provider", shape=schema.Provider),
+    "hosts": Context(noun="a host", shape=schema.Directory),
+    "state": Context(noun="the state", shape=schema.Directory),
+    "defaults": Context(noun="`defaults`", shape=schema.Settings),
+    "profiles": Context(noun="a profile", shape=schema.Settings),
+    "zone": Context(noun="`zone`", shape=schema.Zones),
+    "allow": Context(noun="an entry of `allow`", shape=schema.Allow),
+}
+
+
+def file_faults(value: Any, node: Node, context: Context) -> list[Fault]:
+    """What is wrong with the shape of a file, apart from its domains. `value` is the plain data without them."""
+    return _faults(schema.adapter(context.shape), value, node, context).get(None, [])
+
+
+def domain_faults(values: Sequence[Any], nodes: Sequence[Node]) -> Mapping[int | None, list[Fault]]:
+    """What is wrong with the settings of domains: by the index in `values`, only where something is."""
+    return _faults(schema.adapter(list[schema.Domain | None]), values, nodes, DOMAIN)
+
+
+def _faults(adapter: Any, value: Any, nodes: Node | Sequence[Node], context: Context) -> dict[int | None, list[Fault]]:
+    try:
+        adapter.validate_python(value)
+    except ValidationError as error:
+        found: dict[int | None, dict[Path, list[tuple[Path, str, bool]]]] = {}
+        for one in error.errors(include_url=False, include_input=False, include_context=False):
+            loc = one["loc"]
+            index = None if isinstance(nodes, Node) else int(loc[0])
+            path, key = _walk(_at(nodes, index), loc if index is None else loc[1:], one["type"])
+            found.setdefault(index, {}).setdefault(_setting(path), []).append((path, one["type"], key))
+        return {
+            index: [fault for group in groups.values() for fault in _group(_at(nodes, index), group, context)]
+            for index, groups in found.items()
+        }
+    return {}
+
+
+def _at(nodes: Any, index: int | None) -> Node:
+    return nodes if index is None else nodes[index]  # type: ignore[no-any-return]
+
+
+def _walk(node: Node, loc: Sequence[str | int], kind: str) -> tuple[Path, bool]:
+    """The path in our tree; pydantic's `loc` has names of union members in between."""
+    path: list[str | int] = []
+    for step in loc:
+        children = node.children
+        if (isinstance(children, dict) and step in children) or (isinstance(children, list) and isinstance(step, int)):
+            node = node.children[step]
+            path.append(step)
+    if kind == "missing":
+        path.append(loc[-1])
+    return tuple(path), loc[-1:] == ("[key]",) or kind == "extra_forbidden"
+
+
+def _setting(path: Path) -> Path:
+    """The path down to the setting whose value can be one of several kinds: its errors are one fault."""
+    for place, step in enumerate(path):
+        if not _is_name(path, place) and step in ("mx", "tlsrpt", "dns", "zone", "max_age", "include"):
+            return path[: place + 1]
+    return path
+
+
+def _group(node: Node, group: list[tuple[Path, str, bool]], context: Context) -> Iterable[Fault]:
+    """One fault for each place; of the kinds that a setting can have, the one is meant of which most fits."""
+    deepest = max(len(path) for path, _, _ in group)
+    kinds = {path: (kind, key) for path, kind, key in group if len(path) == deepest}
+    for path, (kind, key) in kinds.items():
+        if kind == "extra_forbidden":
+            yield _unknown(path, _context(path, context))
+        elif kind == "missing":
+            yield _missing(path, _context(path, context))
+        elif key:
+            yield _bad_name(path)
+        else:
+            yield _unexpected(node, path, context)
+
+
+def _context(path: Path, context: Context) -> Context:
+    for place in reversed(range(len(path) - 1)):
+        if not _is_name(path, place) and path[place] in _BELOW:
+            return _BELOW[str(path[place])]
+    return context
+
+
+def _is_name(path: Path, place: int) -> bool:
+    """Is this step a name that the user chose?"""
+    return place == 1 and path[0] in _ITEMS
+
+
+def _unknown(path: Path, context: Context) -> Fault:
+    name = str(path[-1])
+    known = schema.keys_of(context.shape)
+    what = "option" if context.shape is schema.Provider else "key" if context.shape in (schema.Root, schema.Included) else "setting"
+    message = f"{shown(name)} is no {what} of {context.noun}"
+    return Fault(path=path, code="MTS120", message=message, key=True, hint=_elsewhere(name, context) or did_you_mean(name, known, ""))
+
+
+def _elsewhere(name: str, context: Context) -> str | None:
+    """Where a key belongs that stands in the wrong block."""
+    if context is INCLUDED and name in schema.keys_of(schema.Root):
+        return "Move it to the main file; an included file has `domains` and `include` only."
+    if context is ROOT and name in schema.keys_of(schema.Domain):
+        return f"Put it under `defaults:` (for all domains) or under a domain: `defaults: {{{name}: …}}`."
+    if context in (ROOT, INCLUDED) and "." in name:
+        return "Mail domains stand under `domains:`, indented."
+    if context.shape is schema.Settings and name == "allow":
+        return "A guard is lifted for one domain at a time: move it to the domain."
+    if context.shape is schema.Settings and name == "profile":
+        return "Only a domain names a profile; write the settings here."
+    return None
+
+
+def _missing(path: Path, context: Context) -> Fault:
+    name = str(path[-1])
+    expected = EXPECTED[name]
+    message = f"`{name}` is missing" + ("" if context is ROOT else f" in {context.noun}")
+    hint = "Begin the file with `version: 1`." if name == "version" else f"Add `{name}:` and {expected.text}."
+    return Fault(path=path[:-1], code="MTS122", message=message, hint=hint)
+
+
+def _bad_name(path: Path) -> Fault:
+    message = f"{shown(str(path[-1]))} cannot be a name"
+    hint = "Names begin with a letter or digit; then letters, digits, `-`, `_` and `.`; at most 63."
+    return Fault(path=path, code="MTS124", message=message, key=True, hint=hint)
+
+
+def _unexpected(node: Node, path: Path, context: Context) -> Fault:
+    for step in path:
+        node = node.children[step]
+    if not path:
+        what, expected = ("the settings", _DOMAIN) if context is DOMAIN else ("the file", _FILE)
+    elif len(path) == 2 and path[0] in _ITEMS:
+        what, expected = _ITEMS[str(path[0])]
+        what = f"{what} {shown(str(path[1]))}"
+    elif isinstance(path[-1], int):
+        setting = str(path[-2])
+        what, expected = f"item {path[-1] + 1} of `{setting}`", EXPECTED[setting]
+        expected = replace(expected, text="a mapping with `code`, `until` and `why`" if setting == "allow" else "text")
+    elif "zone" in path[:-1]:
+        what, expected = f"`{path[-1]}` of `zone`", replace(EXPECTED["zone"], text="the name of a zone")
+    else:
+        what, expected = f"`{path[-1]}`", EXPECTED[str(path[-1])]
+    return _wrong(path, what, expected, node)
+
+
+def _wrong(path: Path, what: str, expected: Expected, node: Node) -> Fault:
+    value = node.value
+    if value is None:
+        message = f"{what} has no value; it must be {expected.text}"
+        hint: str | None = expected.hint or "Write a value, or remove the line."
+    else:
+        verb = "are" if what == "the settings" else "is"
+        message = f"{what} {verb} {described(value, node.text)}; {'they' if verb == 'are' else 'it'} must be {expected.text}"
+        hint = _slip(expected, node) or expected.hint
+    return Fault(path=path, code=expected.code, message=message, hint=hint, ref=expected.ref)
+
+
+def _slip(expected: Expected, node: Node) -> str | None:
+    """A hint for a value that is nearly right."""
+    text = node.text
+    if text is None:
+        return None
+    if expected.hints and text in expected.hints:
+        return expected.hints[text]
+    found = close(text, expected.one_of)
+    return f"Did you mean `{found}`?" if found else None

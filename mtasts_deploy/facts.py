@@ -1,0 +1,135 @@
+"""Types that cross the seams between layers: what was seen in the world, and what is to be written there.
+
+Names of DNS owners are A-labels in lower case without the root dot; a `ZoneName` has the root dot. TXT values are the raw text, one
+string a value with its character-strings joined; the escaping that octoDNS wants exists only in the bridge. TTLs are seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NewType
+
+from mtasts_deploy.diagnostics import Diagnostic
+
+ZoneName = NewType("ZoneName", str)
+
+
+class RecordKind(Enum):
+    """The two TXT records that we manage; the value is the version field with which a value of ours begins."""
+
+    STS = "v=STSv1"
+    TLSRPT = "v=TLSRPTv1"
+
+    def owns(self, value: str) -> bool:
+        """Is this TXT value one of ours: the version, followed by white space, `;` or the end (DESIGN section 9)?"""
+        version = self.value
+        return value.startswith(version) and (len(value) == len(version) or value[len(version)] in " \t;")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """A fact that could not be observed, and why. Never a guess."""
+
+    reason: Diagnostic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxtSet:
+    """All TXT values at one name, in the order in which the provider gives them."""
+
+    values: tuple[str, ...]
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MxSet:
+    """The MX records at one name: exchange hosts, sorted; a null MX (RFC 7505) is the one host `.`."""
+
+    hosts: tuple[str, ...]
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameFacts:
+    """What a zone holds at one name. `others` are the record types there besides TXT and MX, sorted; `cname` is the target if one is there.
+
+    `refusal` says why our values at this name cannot be edited (they come from an alias, a merge key, an include), if so.
+    """
+
+    txt: TxtSet | None = None
+    mx: MxSet | None = None
+    others: tuple[str, ...] = ()
+    cname: str | None = None
+    refusal: Diagnostic | None = None
+
+
+NOTHING = NameFacts()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZoneFacts:
+    """What one zone at one provider holds at the names that were asked for.
+
+    `names` has an entry for each asked name that exists. `cuts` are names below the apex that carry NS or DNAME and are at or above an
+    asked name, with that type: the zone does not answer for what lies there (DNAME: strictly below). `negative_ttl` is the SOA minimum
+    where it is known.
+    """
+
+    provider: str
+    zone: ZoneName
+    names: Mapping[str, NameFacts]
+    cuts: Mapping[str, str] = field(default_factory=dict)
+    negative_ttl: int | None = None
+
+    def at(self, name: str) -> NameFacts:
+        """What is at that name; an empty `NameFacts` if nothing is."""
+        return self.names.get(name, NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostedPolicy:
+    """A policy file as it is on its host. `version` is the host's own mark of this very object, for a conditional put."""
+
+    body: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveMx:
+    """The union of the MX hosts of all providers; without any, the domain itself (`implicit`, RFC 5321 §5.1).
+
+    `addressed`: the domain has address records, so that the implicit MX exists. `differing`: the providers do not agree.
+    """
+
+    hosts: tuple[str, ...]
+    ttl: int
+    implicit: bool = False
+    addressed: bool = True
+    differing: bool = False
+
+    @property
+    def null(self) -> bool:
+        """Does the domain say that it takes no mail (RFC 7505)?"""
+        return self.hosts == (".",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordChange:
+    """One TXT record to be written: our value at `name` becomes `value` (None: ours is removed). Values of others stay as they are.
+
+    `before` is the whole TXT set that the change was planned against; a provider that finds another one there refuses.
+    """
+
+    name: str
+    kind: RecordKind
+    before: TxtSet | None
+    value: str | None
+    ttl: int
+
+
+def fingerprint(*parts: object) -> str:
+    """A short name for facts: the first 16 hex digits of SHA-256 over their canonical text. Equal facts, equal fingerprint."""
+    return hashlib.sha256("\x1f".join(repr(part) for part in parts).encode()).hexdigest()[:16]
