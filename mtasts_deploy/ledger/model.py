@@ -1,0 +1,132 @@
+"""What was ever public: policies, the exposures of ids, MX hosts. Memory, never truth: live DNS and the host are the truth.
+
+Bytes are named by their digits: the first 24 lower-case hex digits of their SHA-256, which are also those of an id of ours. Times are UTC,
+whole seconds; TTLs are seconds. The rules are those of DESIGN section 8; why they are needed: RFC 8461 §8.1 and §10.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mtasts_deploy.rfc.policy import PolicyId
+
+YEAR = timedelta(seconds=31557600)
+"""The largest max_age (RFC 8461 §3.2): no sender holds a policy longer without having fetched it again."""
+DAY = 86400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicPolicy:
+    """Bytes that could be fetched at the policy host, or were noted as about to be.
+
+    `since` is the first moment, `until` the last one, None while they may be fetched. `read_back` is when a put of ours was last read back.
+    """
+
+    body: bytes
+    since: datetime
+    until: datetime | None = None
+    read_back: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exposure:
+    """An id that was, or may be, in the `_mta-sts` record, with all bytes (by digits) that could be fetched while it may have been visible.
+
+    It may be visible from `since` until `until` (None: still); `ttl` is the largest TTL seen with it. `ours`: this ledger wrote it.
+    `counted` is False for an id that was seen live without having been counted as visible: its past is unknown.
+    """
+
+    id: str
+    since: datetime
+    until: datetime | None = None
+    ttl: int
+    bytes: frozenset[str]
+    ours: bool
+    counted: bool
+    confirmed: datetime | None = None
+
+    def visible(self, now: datetime) -> bool:
+        """May some sender see this id in DNS now?"""
+        return self.until is None or now < self.until
+
+    @property
+    def spent(self) -> bool:
+        """Could other bytes than its own be fetched while it was visible, or is its past unknown? Then it is never written again."""
+        digits = PolicyId.parse(self.id).digits
+        return not self.counted or any(seen != digits for seen in self.bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MxSighting:
+    """An MX host of the domain: first seen, and the first look that missed it (None while it is there)."""
+
+    host: str
+    since: datetime
+    missed: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was live before the last run that changed the domain: where `rollback` goes back to.
+
+    `policy` names the bytes that were served (None: no file), `sts` says whether a `_mta-sts` record of ours was live, `tlsrpt` is our
+    `_smtp._tls` value (None: none, or not touched by the run when `tlsrpt_changed` is False). `done`: the run finished this domain.
+    """
+
+    run: str
+    at: datetime
+    policy: str | None
+    sts: bool
+    tlsrpt: str | None
+    tlsrpt_changed: bool = False
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """All that is remembered of one domain.
+
+    `incomplete`: something was live at first sight, then. `lost`: an id of our form was live that the ledger did not know, then.
+    `mx_ttl` is the largest TTL that the MX set was seen with, `mx_watched` the first look at it. `tlsrpt` is the value that we published
+    last.
+    `taken_back` names what a rollback took back and nobody has declared otherwise since: digits of bytes, or a TLSRPT value.
+    """
+
+    policies: Mapping[str, PublicPolicy] = field(default_factory=dict)
+    ids: Mapping[str, Exposure] = field(default_factory=dict)
+    mx: Mapping[str, MxSighting] = field(default_factory=dict)
+    mx_ttl: int = 0
+    mx_watched: datetime | None = None
+    incomplete: datetime | None = None
+    lost: datetime | None = None
+    tlsrpt: str | None = None
+    before: Before | None = None
+    taken_back: frozenset[str] = frozenset()
+    dns: tuple[str, ...] = ()
+    host: str = ""
+
+    def fetchable(self) -> frozenset[str]:
+        """The bytes, by digits, that may be fetched now."""
+        return frozenset(digits for digits, policy in self.policies.items() if policy.until is None)
+
+    def live_hosts(self, now: datetime) -> frozenset[str]:
+        """The MX hosts that some sender may still have in its cache: those that are there, and those missed for less than one MX TTL."""
+        lifetime = timedelta(seconds=self.mx_lifetime(now))
+        return frozenset(host for host, seen in self.mx.items() if seen.missed is None or now < seen.missed + lifetime)
+
+    def mx_lifetime(self, now: datetime) -> int:
+        """How long an MX set may be cached, in seconds: the largest TTL seen, at least one day while the history is incomplete."""
+        return max(self.mx_ttl, DAY) if self.history_incomplete(now) else self.mx_ttl
+
+    def history_incomplete(self, now: datetime) -> bool:
+        """May something that we never saw still be cached? Until the largest max_age has passed since the first sight of a live domain."""
+        return self.incomplete is not None and now < self.incomplete + YEAR
+
+    def state_was_lost(self, now: datetime) -> bool:
+        """Was an id of our form live that this ledger did not write, within the largest max_age?"""
+        return self.lost is not None and now < self.lost + YEAR
+
+
+UNSEEN = Entry()
