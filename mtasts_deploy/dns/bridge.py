@@ -1,0 +1,324 @@
+"""The octoDNS bridge: reads and writes zones through any octoDNS provider, and changes our TXT values only.
+
+With `zone_files` (and `octodns_target`) the only code that imports octoDNS. Whole zones are planned with everything that is not ours
+copied from what exists, because octoDNS's name filter empties zones on providers that write whole files; the finished plan is then checked
+change by change. octoDNS's percentage limits are not asked: each change has been approved by itself, and a small zone that is mostly ours
+would always break them.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from octodns.processor.base import BaseProcessor
+from octodns.provider.plan import Plan
+from octodns.record import Record
+from octodns.zone import Zone
+
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.dns import values
+from mtasts_deploy.dns.interface import Guarantee
+from mtasts_deploy.dns.zone_records import host
+from mtasts_deploy.dns.zone_text import absolute, raw, relative
+from mtasts_deploy.errors import MtastsError, ProviderError, Refused
+from mtasts_deploy.facts import MxSet, NameFacts, RecordChange, RecordKind, TxtSet, Unknown, ZoneFacts, ZoneName
+
+_TXT = "TXT"
+
+
+@functools.cache
+def prepare() -> None:
+    """Once per process: octoDNS's `legacy` validators on (else it warns), and its loggers silent below ERROR unless somebody set them."""
+    for owner, switch in ((Record, "enable_validators"), (Zone, "enable_zone_validators")):
+        if hasattr(owner, switch):
+            getattr(owner, switch)(["legacy"])
+    for name in ("Record", "Zone", "Plan", "Manager"):
+        _hush(logging.getLogger(name))
+
+
+def _hush(logger: logging.Logger) -> None:
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.ERROR)
+
+
+def ready(provider: Any) -> Any:
+    """The provider, with its logger quiet and refused if it can never be a target (octodns-bind's ZoneFileProvider loses the zone)."""
+    prepare()
+    if isinstance(getattr(provider, "log", None), logging.Logger):
+        _hush(provider.log)
+    for kind in type(provider).__mro__:
+        if kind.__name__ == "ZoneFileProvider" and kind.__module__.startswith("octodns_bind"):
+            raise _refused(
+                "MTS462",
+                f"the provider {provider.id} (octodns_bind.ZoneFileProvider) overwrites the whole zone file with our records only",
+                "Use octodns_bind.Rfc2136Provider, or keep the zone as YAML.",
+            )
+    return provider
+
+
+def _refused(code: str, message: str, hint: str | None = None) -> Refused:
+    return Refused(Diagnostic(code=code, message=message, hint=hint))
+
+
+def zones(provider: Any) -> frozenset[ZoneName] | None:
+    """The zones that the provider lists (A-labels, root dot); None if it cannot list any."""
+    if not hasattr(provider, "list_zones"):
+        return None
+    return frozenset(ZoneName(Zone(name, []).name) for name in provider.list_zones())
+
+
+def _missing(provider: Any, zone: ZoneName, exists: object) -> bool:
+    """Is the zone not there? Cloudflare says so of an empty zone, so the listing has the last word."""
+    return not exists and zone not in (zones(provider) or ())
+
+
+def _raw(value: Any) -> str:
+    return str(value.to_raw_text()) if hasattr(value, "to_raw_text") else raw(str(value), True)
+
+
+def _txt(record: Any) -> TxtSet | None:
+    return TxtSet(values=tuple(_raw(value) for value in record.values), ttl=record.ttl) if record is not None else None
+
+
+def read_zone(provider: Any, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
+    """What the provider holds at these names now. Give it a fresh provider object: some keep what they once read. Never raises for the
+    zone.
+    """
+    existing = Zone(zone, [])
+    try:
+        exists = ready(provider).populate(existing, target=True, lenient=True)
+        if _missing(provider, zone, exists):
+            return Unknown(reason=_no_zone(provider, zone))
+        return _facts(existing, provider.id, zone, names)
+    except MtastsError as error:
+        return Unknown(reason=error.diagnostics[0])
+    except Exception as error:
+        return Unknown(reason=_unreadable(provider, zone, error))
+
+
+def _no_zone(provider: Any, zone: ZoneName) -> Diagnostic:
+    message = f"provider {provider.id} has no zone {zone[:-1]}; octoDNS would create it"
+    return Diagnostic(code="MTS458", message=message, hint="Create the zone there, or correct `zone` or `dns` of the domain.")
+
+
+def _unreadable(provider: Any, zone: ZoneName, error: Exception) -> Diagnostic:
+    message = f"provider {provider.id}: the zone {zone[:-1]} cannot be read through octoDNS: {said(error)}"
+    return Diagnostic(code="MTS463", message=message, hint="octoDNS reads whole zones: correct the record that it names, or the access.")
+
+
+def said(error: Exception) -> str:
+    """An exception of octoDNS or a provider as one line of text."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _facts(existing: Any, provider: str, zone: ZoneName, names: Collection[str]) -> ZoneFacts:
+    by_name: dict[str, dict[str, Any]] = {}
+    for record in existing.records:
+        by_name.setdefault(absolute(zone, record.name), {})[record._type] = record
+    found = {name: _name_facts(by_name[name]) for name in names if name in by_name}
+    cuts: dict[str, str] = {}
+    for name in names:
+        cuts.update(_cuts(by_name, zone, name))
+    return ZoneFacts(provider=provider, zone=zone, names=found, cuts=cuts)
+
+
+def _name_facts(records: Mapping[str, Any]) -> NameFacts:
+    mx = records.get("MX")
+    cname = records.get("CNAME")
+    return NameFacts(
+        txt=_txt(records.get(_TXT)),
+        mx=MxSet(hosts=tuple(sorted({host(str(value.exchange)) for value in mx.values})), ttl=mx.ttl) if mx else None,
+        others=tuple(sorted(set(records) - {_TXT, "MX"})),
+        cname=host(str(cname.value)) if cname else None,
+    )
+
+
+def _cuts(by_name: Mapping[str, Mapping[str, Any]], zone: ZoneName, name: str) -> dict[str, str]:
+    found = {}
+    key = relative(zone, name)
+    while True:
+        at = by_name.get(absolute(zone, key), {})
+        if "DNAME" in at or ("NS" in at and key):
+            found[absolute(zone, key)] = "DNAME" if "DNAME" in at else "NS"
+        if not key:
+            return found
+        key = key.partition(".")[2]
+
+
+class _Overlay(BaseProcessor):  # type: ignore[misc, unused-ignore]
+    """Everything that is there and not ours goes into the desired zone, so that it cannot differ; ours is checked against the plan."""
+
+    def __init__(self, zone: ZoneName, changes: Mapping[str, Sequence[RecordChange]]) -> None:
+        super().__init__("mtasts-deploy")
+        self.zone, self.changes = zone, changes
+        self.existing: dict[str, TxtSet | None] = {}
+
+    def process_source_and_target_zones(  # octoDNS calls this hook, with these arguments
+        self,
+        desired: Any,
+        existing: Any,
+        target: Any,  # noqa: ARG002
+        lenient: bool = True,  # noqa: ARG002
+    ) -> tuple[Any, Any]:
+        by_name: dict[str, dict[str, Any]] = {}
+        for record in existing.records:
+            by_name.setdefault(absolute(self.zone, record.name), {})[record._type] = record
+            if record._type != _TXT or record.name not in self.changes:
+                desired.add_record(record, replace=True, lenient=True)
+        for key, changes in self.changes.items():
+            name = absolute(self.zone, key)
+            _refuse_if_blocked(by_name, self.zone, name)
+            old = by_name.get(name, {}).get(_TXT)
+            self.existing[key] = _as_planned(name, changes, _txt(old))
+            self._carry_metadata(desired, key, old)
+        return desired, existing
+
+    @staticmethod
+    def _carry_metadata(desired: Any, key: str, old: Any) -> None:
+        new = next((record for record in desired.records if record.name == key and record._type == _TXT), None)
+        if new is not None and old is not None and old.octodns:
+            data = {**new.data, "type": _TXT, "octodns": dict(old.octodns)}
+            desired.add_record(Record.new(desired, key, data, lenient=True), replace=True, lenient=True)
+
+
+def _as_planned(name: str, changes: Sequence[RecordChange], found: TxtSet | None) -> TxtSet | None:
+    for change in changes:
+        if not values.same(change.before, found):
+            planned = values.shown(change.before)
+            raise _refused(
+                "MTS702",
+                f"the TXT record at {name} changed since it was planned: it held {planned}, now it holds {values.shown(found)}",
+                "Nothing was written. Plan again.",
+            )
+    return found
+
+
+def _refuse_if_blocked(by_name: Mapping[str, Mapping[str, Any]], zone: ZoneName, name: str) -> None:
+    cname = by_name.get(name, {}).get("CNAME")
+    if cname is not None:
+        message = f"{name} is a CNAME for {host(str(cname.value))}, so it can hold no TXT record (RFC 1034 §3.6.2)"
+        raise _refused("MTS459", message, "Remove the CNAME, or publish the record where it points and declare `sts: elsewhere`.")
+    for cut, type_ in _cuts(by_name, zone, name).items():
+        if type_ == "DNAME" and cut == name:
+            continue
+        message = f"{name} lies at or below {cut}, which has {type_} records: this zone does not answer for it"
+        raise _refused("MTS460", message, "Name the zone that holds the name (`zone`), at the provider that serves it.")
+
+
+def _wanted(changes: Sequence[RecordChange]) -> TxtSet | None:
+    """What one name is to hold: our value, with the TTL of ours, or what others have there, with the TTL that it has."""
+    before = changes[0].before
+    now = values.after(before.values if before else (), changes)
+    ttls = [change.ttl for change in changes if change.value is not None]
+    if not now:
+        return None
+    return TxtSet(values=now, ttl=ttls[0] if ttls else before.ttl if before else changes[0].ttl)
+
+
+def _desired(zone: ZoneName, wanted: Mapping[str, TxtSet | None]) -> Any:
+    desired = Zone(zone, [])
+    for key, txt in wanted.items():
+        if txt is not None:
+            data = {"type": _TXT, "ttl": txt.ttl, "values": [value.replace(";", "\\;") for value in txt.values]}
+            desired.add_record(Record.new(desired, key, data, lenient=True), lenient=True)
+    return desired
+
+
+def write_zone(
+    provider: Any, zone: ZoneName, changes: Sequence[RecordChange], *, guarantee: Guarantee = Guarantee.RECORD_BY_RECORD
+) -> None:
+    """Make these changes of one zone at an octoDNS provider, and no others. A return proves nothing: `read_zone` with a fresh provider.
+
+    On a provider that writes record by record, TLSRPT records go first and `_mta-sts` records last. Raises `Refused` while nothing has been
+    written: MTS458 no such zone, MTS459 CNAME, MTS460 NS or DNAME, MTS461 zone-level changes, MTS462 unusable provider, MTS463 unreadable
+    zone, MTS464 octoDNS leaves the record alone, MTS702 the record changed since it was planned. Raises `ProviderError` (MTS468) after
+    that.
+    """
+    ready(provider)
+    if getattr(provider, "apply_disabled", False):
+        raise _refused("MTS464", f"provider {provider.id} has `apply_disabled`, so octoDNS writes nothing there", "Remove the option.")
+    grouped: dict[str, list[RecordChange]] = {}
+    for change in changes:
+        grouped.setdefault(relative(zone, change.name), []).append(change)
+    plan = _checked_plan(provider, zone, grouped)
+    if plan is None:
+        return
+    stages = [plan.changes]
+    if guarantee is Guarantee.RECORD_BY_RECORD and not hasattr(provider, "directory"):  # a file's second write would undo its first
+        last = {key for key, group in grouped.items() if any(change.kind is RecordKind.STS for change in group)}
+        stages = [[c for c in plan.changes if (c.record.name in last) is late] for late in (False, True)]
+    written = False
+    for stage in filter(None, stages):
+        written = _apply(provider, zone, Plan(plan.existing, plan.desired, stage, plan.exists), written)
+
+
+def _apply(provider: Any, zone: ZoneName, plan: Any, written: bool) -> bool:
+    try:
+        provider.apply(plan)
+    except MtastsError as error:
+        if written and isinstance(error, Refused):
+            raise ProviderError(*error.diagnostics) from error
+        raise
+    except Exception as error:
+        message = f"provider {provider.id} failed while it wrote the zone {zone[:-1]}: {said(error)}"
+        hint = "What was written is unknown until the zone is read again; the next apply goes on from what is there."
+        raise ProviderError(Diagnostic(code="MTS468", message=message, hint=hint)) from error
+    return True
+
+
+def _checked_plan(provider: Any, zone: ZoneName, changes: Mapping[str, Sequence[RecordChange]]) -> Any:
+    overlay = _Overlay(zone, changes)
+    try:
+        wanted = {key: _wanted(group) for key, group in changes.items()}
+        desired = _desired(zone, wanted)
+        _seed_root_ns(provider, zone, desired)
+        plan = provider.plan(desired, processors=[overlay], lenient=True)
+        if (plan is None or not plan.exists) and _missing(provider, zone, plan.exists if plan else _exists(provider, zone)):
+            raise Refused(_no_zone(provider, zone))
+    except MtastsError:
+        raise
+    except Exception as error:
+        raise Refused(_unreadable(provider, zone, error)) from error
+    if plan is not None and plan.meta:
+        message = f"provider {provider.id} would also change the zone {zone[:-1]} itself: {plan.meta}"
+        raise _refused("MTS461", message, "Make that change yourself, or correct the provider's options.")
+    mine = [change for change in (plan.changes if plan else []) if change.record._type == _TXT and change.record.name in changes]
+    _assert_exact(provider, zone, mine, wanted, overlay.existing)
+    if not mine:
+        return None
+    return Plan(plan.existing, plan.desired, mine, plan.exists)
+
+
+def _exists(provider: Any, zone: ZoneName) -> bool:
+    return bool(provider.populate(Zone(zone, []), target=True, lenient=True))
+
+
+def _seed_root_ns(provider: Any, zone: ZoneName, desired: Any) -> None:
+    """Providers that write whole files lose the root NS record unless the desired zone has one."""
+    if hasattr(provider, "directory") and not getattr(provider, "splices", False):
+        probe = Zone(zone, [])
+        provider.populate(probe, target=True, lenient=True)
+        if probe.root_ns:
+            desired.add_record(probe.root_ns, lenient=True)
+
+
+def _assert_exact(
+    provider: Any, zone: ZoneName, mine: Sequence[Any], wanted: Mapping[str, TxtSet | None], existing: Mapping[str, TxtSet | None]
+) -> None:
+    """Each of our changes is in the plan and says what we want; one that is not needed is already true (but for a TTL the provider
+    overrides).
+    """
+    planned = {change.record.name: change for change in mine}
+    for key, want in wanted.items():
+        change = planned.get(key)
+        after = _txt(change.new) if change is not None else existing.get(key)
+        if sorted(after.values if after else ()) != sorted(want.values if want else ()):
+            name = absolute(zone, key)
+            raise _refused(
+                "MTS464",
+                f"octoDNS leaves {name} at provider {provider.id} as it is: {values.shown(after)} instead of {values.shown(want)}",
+                "Look for `octodns: {ignored, included, excluded}` at the record; remove it, or publish this domain elsewhere.",
+            )

@@ -1,0 +1,321 @@
+"""Editing one octoDNS YAML zone file's text in place: the TXT values that are to change are spliced in, every other byte survives.
+
+Each edit says what the whole TXT record at one name is to hold. The smallest splice that does it is looked for; the new text is then read
+again and compared with the old one, node by node, before anybody gets to see it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from mtasts_deploy.diagnostics import Diagnostic, Span
+from mtasts_deploy.dns import zone_layout as layouts
+from mtasts_deploy.dns.zone_insert import NewKey, insertions
+from mtasts_deploy.dns.zone_layout import Layout, layout_of
+from mtasts_deploy.dns.zone_nodes import BOM, Alias, Document, Map, Node, Seq, ZoneProblem, name_of, parse, place, trouble
+from mtasts_deploy.dns.zone_proof import prove
+from mtasts_deploy.dns.zone_records import Owner, Record, Slot, owners, refusal, slots, ttl_of, values_of
+from mtasts_deploy.dns.zone_scalars import end_of, header_comment, scalar
+from mtasts_deploy.dns.zone_text import raw, relative
+from mtasts_deploy.errors import Refused
+from mtasts_deploy.facts import ZoneName
+
+_LAYOUT_HINT = "Write this record in the usual way, one key a line, and run again."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TxtEdit:
+    """The TXT record at `name` (A-labels, no root dot) is to hold exactly these raw values with this TTL; without values it goes."""
+
+    name: str
+    values: tuple[str, ...]
+    ttl: int
+
+
+def edit(
+    text: str, zone: ZoneName, edits: Sequence[TxtEdit], *, shown: str, default_ttl: int = 3600, escaped_semicolons: bool = True
+) -> str:
+    """The zone file's text with these edits. Values that stay are not touched; an edit that changes nothing leaves the text as it is.
+
+    Raises `Refused` with MTS455 (the record depends on an alias, a merge, an include), MTS465 (a layout that cannot be edited without
+    touching something else), or with the problem that makes the file unreadable (MTS451 to MTS456).
+    """
+    mark, body = (BOM, text[len(BOM) :]) if text.startswith(BOM) else ("", text)
+    try:
+        document = parse(body, None)
+        splicer = _Splicer(body, document, default_ttl, escaped_semicolons)
+        wanted = {relative(zone, change.name): change for change in edits}
+        found = owners(document, wanted)
+        for key, change in wanted.items():
+            splicer.put(key, found.get(key), change)
+        new = splicer.result()
+        if new != body:
+            prove(body, new, {key: (Counter(change.values), change.ttl) for key, change in wanted.items()}, default_ttl, escaped_semicolons)
+    except ZoneProblem as problem:
+        raise Refused(problem.diagnostic(shown)) from problem
+    except RecursionError:
+        where = Span(path=shown, line=1, column=1)
+        raise Refused(Diagnostic(code="MTS452", message="the aliases and merges nest too deeply", where=where)) from None
+    return mark + new
+
+
+class _Splicer:
+    """Collects splices `(start, end, replacement)` against one text."""
+
+    def __init__(self, text: str, document: Document, default_ttl: int, escaped: bool) -> None:
+        self.text, self.document, self.default_ttl, self.escaped = text, document, default_ttl, escaped
+        self.layout: Layout = layout_of(text, document)
+        self.splices: list[tuple[int, int, str]] = []
+        self.going: list[int] = []
+        self.new_keys: list[tuple[str, TxtEdit]] = []
+
+    def result(self) -> str:
+        self._remove_keys()
+        self._insert_keys()
+        parts: list[str] = []
+        cursor, cutting = 0, False
+        for start, end, replacement in sorted(self.splices, key=lambda splice: splice[:2]):
+            if start < cursor and cutting and not replacement:
+                start = cursor
+            cutting = not replacement
+            if start < cursor:
+                raise ZoneProblem("MTS465", "two edits meet in one place of the file", 1, 1, _LAYOUT_HINT)
+            parts += [self.text[cursor:start], replacement]
+            cursor = end
+        return "".join([*parts, self.text[cursor:]])
+
+    def put(self, key: str, owner: Owner | None, change: TxtEdit) -> None:
+        record = owner.of("TXT") if owner else None
+        if owner is None:
+            if change.values:
+                self.new_keys.append((self._written_key(key), change))
+            return
+        have = slots(record) if record else []
+        same = Counter(raw(slot.text, self.escaped) for slot in have) == Counter(change.values)
+        if same and (record is None or not have or ttl_of(record, self.default_ttl) == change.ttl):
+            return
+        blocked = refusal(owner, self.document)
+        if blocked:
+            raise blocked
+        if record is None:
+            self._add_record(owner, change)
+        elif not change.values:
+            self._remove_record(owner, record)
+        else:
+            self._change_values(record, have, change)
+            self._change_ttl(record, change.ttl)
+
+    # --- values and TTL of a record that is there
+
+    def _change_values(self, record: Record, have: list[Slot], change: TxtEdit) -> None:
+        missing = Counter(change.values)
+        going = []
+        for slot in have:
+            value = raw(slot.text, self.escaped)
+            if missing[value] > 0:
+                missing[value] -= 1
+            else:
+                going.append(slot)
+        coming = list(missing.elements())
+        field = values_of(record)[0]
+        if not isinstance(field.node, Seq) and len(change.values) > 1:
+            self._make_list(field, coming.pop(0) if going else None, coming, self._in_flow(record))
+            return
+        for slot, value in zip(going, coming, strict=False):
+            self._replace(slot.node, self._file_text(value), flow=self._in_flow(record))
+        if len(going) > len(coming):
+            leaving = {id(slot.node) for slot in going[len(coming) :]}
+            self._remove_items(field.node, [index for index, item in enumerate(field.node.items) if id(item) in leaving])
+        elif len(coming) > len(going):
+            self._append_values(record, have, coming[len(going) :])
+
+    def _file_text(self, value: str) -> str:
+        return value.replace(";", "\\;") if self.escaped else value
+
+    def _in_flow(self, record: Record) -> bool:
+        root, field = self.document.root, values_of(record)[0]
+        containers = (root, record.node, field.node)
+        return any(isinstance(node, Map | Seq) and node.flow for node in containers)
+
+    def _replace(self, node: Node, value: str, *, flow: bool) -> None:
+        start, end = node.start_mark.index, end_of(self.text, node)
+        comment = header_comment(self.text[start:end]) if node.style in ("|", ">") else ""
+        self.splices.append((start, end, scalar(value, style=node.style, flow=flow) + comment))
+
+    def _append_values(self, record: Record, have: list[Slot], values: list[str]) -> None:
+        field, flow = values_of(record)[0], self._in_flow(record)
+        style = have[0].node.style if have else None
+        written = [scalar(self._file_text(value), style=style, flow=flow) for value in values]
+        last = end_of(self.text, field.node.items[-1]) if field.node.items else field.node.first.end_mark.index
+        if field.node.flow:
+            joined = ", ".join(written)
+            self.splices.append((last, last, f", {joined}" if field.node.items else joined))
+            return
+        column = place(field.node).start_mark.column
+        gap = place(field.node.items[-1]).start_mark.column - column - 1
+        at = layouts.line_end(self.text, last)
+        self.splices.append((at, at, "".join(f"{self.layout.newline}{' ' * column}-{' ' * max(gap, 1)}{value}" for value in written)))
+
+    def _make_list(self, field: Node, instead: str | None, added: list[str], flow: bool) -> None:
+        """`value: one` becomes a list of that value (or of the one in its place) and the added ones."""
+        key, node = field.key, field.node
+        start, end = node.start_mark.index, end_of(self.text, node)
+        own, style = self.text[start:end], node.style
+        written = [scalar(self._file_text(value), style=style, flow=flow) for value in added]
+        if instead is not None or "\n" in own or "\r" in own:
+            comment = header_comment(own) if style in ("|", ">") else ""
+            own = scalar(node.value if instead is None else self._file_text(instead), style=style, flow=flow) + comment
+        if key.value == "value":
+            self.splices.append((key.start_mark.index, key.end_mark.index, "values"))
+        if flow:
+            self.splices.append((start, end, f"[{', '.join([own, *written])}]"))
+            return
+        lead = f"{self.layout.newline}{' ' * (key.start_mark.column + self.layout.dash)}-{' ' * self.layout.gap}"
+        colon = len(self.text[:start].rstrip())
+        at = layouts.line_end(self.text, end)
+        tail = self.text[end:at]
+        self.splices.append((colon, at, lead + own + tail + "".join(lead + value for value in written)))
+
+    def _change_ttl(self, record: Record, ttl: int) -> None:
+        if ttl_of(record, self.default_ttl) == ttl:
+            return
+        field = record.fields.get("ttl")
+        if field is not None:
+            quote = field.node.style if field.node.style in ("'", '"') else ""
+            self.splices.append((field.node.start_mark.index, end_of(self.text, field.node), f"{quote}{ttl}{quote}"))
+            return
+        entries = record.node.entries
+        keys = [(key.target if isinstance(key, Alias) else key).value for key, _ in entries]
+        index = next((i for i, key in enumerate(keys) if key > "ttl"), None) if keys == sorted(keys) else keys.index("type")
+        key = entries[keys.index("type") if index is None else index][0]
+        at = key.start_mark.index
+        tail = ", " if record.node.flow else self.layout.newline + " " * key.start_mark.column
+        self.splices.append((at, at, f"ttl: {ttl}{tail}"))
+
+    # --- whole records and keys
+
+    def _remove_items(self, collection: Seq, indices: list[int]) -> None:
+        items = collection.items
+        if len(indices) == len(items):
+            raise AssertionError("the whole collection goes, so its owner must go")
+        if collection.flow:
+            spans = [(place(item).start_mark.index, end_of(self.text, item)) for item in items]
+            self._remove_spans(spans, indices)
+            return
+        for index in indices:
+            self._remove_lines(place(items[index]), end_of(self.text, items[index]), dash=True)
+
+    def _remove_spans(self, spans: list[tuple[int, int]], indices: list[int]) -> None:
+        staying = [index for index in range(len(spans)) if index not in indices]
+        for index in indices:
+            if any(other > index for other in staying):
+                self.splices.append((spans[index][0], spans[index + 1][0], ""))
+            else:
+                self.splices.append((spans[index - 1][1] if index else spans[index][0], spans[index][1], ""))
+
+    def _remove_lines(self, first: Node, end: int, *, dash: bool) -> None:
+        at = first.start_mark.index
+        start = layouts.line_start(self.text, at)
+        lead = self.text[start:at]
+        if lead.strip(" \t") != ("-" if dash else ""):
+            raise trouble("MTS465", "this record shares its line with something else", first, _LAYOUT_HINT)
+        stop = layouts.next_line(self.text, end)
+        if stop == len(self.text) and layouts.line_end(self.text, end) == stop and start > 0:
+            start -= 2 if self.text[start - 2 : start] == "\r\n" else 1  # the file had no final newline, and keeps none
+        self.splices.append((start, stop, ""))
+
+    def _remove_record(self, owner: Owner, record: Record) -> None:
+        if len(owner.records) > 1:
+            index = next(i for i, item in enumerate(owner.value.items) if item is record.node)
+            self._remove_items(owner.value, [index])
+            return
+        root: Map = self.document.root
+        self.going.append(next(index for index, (key, _) in enumerate(root.entries) if key is owner.key))
+
+    def _remove_keys(self) -> None:
+        root = self.document.root
+        if not self.going:
+            return
+        if root.flow:
+            self._remove_spans([(place(key).start_mark.index, end_of(self.text, value)) for key, value in root.entries], self.going)
+            return
+        for index in self.going:
+            key, value = root.entries[index]
+            self._remove_lines(place(key), end_of(self.text, value), dash=False)
+        if len(self.going) == len(root.entries) and not self.new_keys and self.document.end is not None:
+            at = layouts.line_start(self.text, place(root).start_mark.index)
+            self.splices.append((at, at, "{}" + self.layout.newline))  # `...` alone is no document
+
+    def _flow_record(self, change: TxtEdit) -> str:
+        values = [scalar(self._file_text(value), flow=True) for value in change.values]
+        ttl = "" if change.ttl == self.default_ttl else f"ttl: {change.ttl}, "
+        return f"{{{ttl}type: TXT, " + (f"value: {values[0]}}}" if len(values) == 1 else f"values: [{', '.join(values)}]}}")
+
+    def _block_record(self, change: TxtEdit, column: int) -> list[str]:
+        lines = [] if change.ttl == self.default_ttl else [f"ttl: {change.ttl}"]
+        values = [scalar(self._file_text(value)) for value in change.values]
+        if len(values) == 1:
+            lines += ["type: TXT", f"value: {values[0]}"]
+        else:
+            lead = " " * self.layout.dash + "-" + " " * self.layout.gap
+            lines += ["type: TXT", "values:", *(lead + value for value in values)]
+        return [" " * column + line for line in lines]
+
+    def _add_record(self, owner: Owner, change: TxtEdit) -> None:
+        value = owner.value
+        end = end_of(self.text, value)
+        if isinstance(value, Seq) and (value.flow or not value.items):
+            last = end_of(self.text, value.items[-1]) if value.items else value.first.end_mark.index
+            self.splices.append((last, last, (", " if value.items else "") + self._flow_record(change)))
+        elif isinstance(value, Map) and value.flow:
+            start = value.first.start_mark.index
+            self.splices += [(start, start, "["), (end, end, f", {self._flow_record(change)}]")]
+        elif isinstance(value, Seq):
+            self._append_item(place(value).start_mark.column, end, change)
+        else:
+            self._indent_into_list(owner, change)
+
+    def _append_item(self, column: int, end: int, change: TxtEdit) -> None:
+        inner = column + 1 + self.layout.gap
+        lines = self._block_record(change, inner)
+        lines[0] = " " * column + "-" + " " * self.layout.gap + lines[0].lstrip(" ")
+        at = layouts.line_end(self.text, end)
+        self.splices.append((at, at, "".join(self.layout.newline + line for line in lines)))
+
+    def _indent_into_list(self, owner: Owner, change: TxtEdit) -> None:
+        value = owner.value
+        first = place(value).start_mark
+        start, end = layouts.line_start(self.text, first.index), end_of(self.text, value)
+        if self.text[start : first.index].strip(" \t"):
+            raise trouble("MTS465", "this record shares its line with something else", value, _LAYOUT_HINT)
+        deeper = " " * (1 + self.layout.gap)
+        self.splices.append((first.index, first.index, "-" + " " * self.layout.gap))
+        at = layouts.next_line(self.text, first.index)
+        while at < end:
+            if self.text[at : layouts.line_end(self.text, at)].strip(" \t"):
+                self.splices.append((at, at, deeper))
+            at = layouts.next_line(self.text, at)
+        self._append_item(first.column, end, change)
+
+    def _written_key(self, key: str) -> str:
+        root = self.document.root
+        if "xn--" in key and isinstance(root, Map) and any(not text.isascii() for text in layouts.key_texts(root)):
+            import idna
+
+            unicode = ".".join(idna.decode(label) if label.startswith("xn--") else label for label in key.split("."))
+            if name_of(_plain(unicode)) == key:
+                return unicode
+        return key
+
+    def _insert_keys(self) -> None:
+        new = [NewKey(key, self._flow_record(change), partial(self._block_record, change)) for key, change in self.new_keys]
+        self.splices += insertions(self.text, self.document, self.layout, new, self.going)
+
+
+def _plain(text: str) -> Node:
+    from yaml.events import ScalarEvent
+
+    return ScalarEvent(None, None, (True, False), text)
