@@ -1,0 +1,157 @@
+"""Stage Prepare: the ledger is told, the policy is put, read back, and proved to be served. No record moves here (RFC 8461 §8.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mtasts_deploy.apply.report import Event, Outcome, Stage
+from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, report
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.errors import HostError, LeaseLost
+from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
+from mtasts_deploy.ledger.events import Look, changing, digits_of, putting, read_back, removed, saw, taking_back
+from mtasts_deploy.ledger.model import Entry
+from mtasts_deploy.observe import Observed
+from mtasts_deploy.plan.horizon import covers, read_policy
+from mtasts_deploy.plan.model import Barrier, PutPolicy, RemovePolicy
+from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.rfc.policy import Mode
+
+
+def prepare(tools: Tools, works: Sequence[Work]) -> None:
+    """Take every open domain through the stage; the ones that fail end here and are named."""
+    for chunk in chunks([work for work in works if work.open]):
+        if tools.stop.requested:
+            for work in chunk:
+                work.end(tools, Stage.PREPARE, Outcome.INTERRUPTED)
+            continue
+        _prepare(tools, chunk)
+
+
+def _prepare(tools: Tools, works: Sequence[Work]) -> None:
+    seen = look_again(tools, works)
+    for work in works:
+        _compare(tools, work, seen[work.plan.domain])
+    going = [work for work in works if work.open]
+    earlier = {work.plan.domain: _note(tools, work, seen[work.plan.domain]) for work in going}
+    tools.book.save(tools.lease.prove)
+    refused: list[Work] = []
+    lost: list[LeaseLost] = []
+    in_parallel(tools, lambda work: _put(tools, work, refused, lost), [work for work in going if _puts(work)])
+    if lost:
+        raise lost[0]
+    for work in refused:
+        # The put certainly did not happen, so its note is taken back: those bytes were never public.
+        tools.book.set(work.plan.domain, earlier[work.plan.domain])
+    _read_back(tools, [work for work in going if work.open])
+    tools.book.save(tools.lease.prove)
+
+
+def _puts(work: Work) -> bool:
+    return any(isinstance(step, PutPolicy | RemovePolicy) for step in work.plan.steps)
+
+
+def _compare(tools: Tools, work: Work, seen: Observed) -> None:
+    """Is the world still the one that the plan was made for?"""
+    if seen.unknown:
+        work.end(tools, Stage.PREPARE, Outcome.UNKNOWN, *seen.unknown)
+        return
+    now = seen.fingerprints()
+    differing = [name for name, mark in now.items() if work.plan.inputs.get(name) != mark]
+    if differing:
+        work.end(tools, Stage.PREPARE, Outcome.STALE, stale(work.plan.domain, differing))
+        return
+    put = next((step for step in work.plan.steps if isinstance(step, PutPolicy)), None)
+    policy = None if put is None else read_policy(put.body)
+    if policy is not None and policy.mode is Mode.ENFORCE and not work.plan.repair:
+        hosts = tools.book.entry(work.plan.domain).live_hosts(tools.clock())
+        uncovered = sorted(host for host in hosts if not covers(policy, host))
+        if uncovered and not any(finding.code == "MTS401" for finding in work.plan.findings):
+            work.end(tools, Stage.PREPARE, Outcome.STALE, stale(work.plan.domain, [f"mx ({', '.join(uncovered)})"]))
+
+
+def stale(domain: Domain, what: Sequence[str]) -> Diagnostic:
+    """The world has moved since the plan was made."""
+    return Diagnostic(
+        code="MTS702",
+        message=f"{', '.join(what)} changed since the plan was made; the domain is left as it is",
+        domain=str(domain),
+        hint="Run `deploy plan` again and look at what it says now.",
+    )
+
+
+def _note(tools: Tools, work: Work, seen: Observed) -> Entry:
+    """Write into the ledger what is about to happen; the entry without the put, in case it is refused."""
+    now = tools.clock()
+    entry = tools.book.entry(work.plan.domain)
+    before = before_of(tools, seen, work.plan.change_of(RecordKind.TLSRPT))
+    without = entry = taking_back(entry) if tools.rollback else changing(entry, before)
+    put = next((step for step in work.plan.steps if isinstance(step, PutPolicy)), None)
+    if put is not None:
+        entry = putting(entry, put.body, now)
+    tools.book.set(work.plan.domain, replace(entry, dns=work.place.dns, host=work.place.host))
+    return without
+
+
+def _put(tools: Tools, work: Work, refused: list[Work], lost: list[LeaseLost]) -> None:
+    host = tools.world.hosts[work.place.host]
+    for step in work.plan.steps:
+        try:
+            if isinstance(step, PutPolicy):
+                tools.lease.prove()
+                work.begun = True
+                host.put(work.plan.domain, step.body, step.before)
+            elif isinstance(step, RemovePolicy):
+                tools.lease.prove()
+                work.begun = True
+                host.remove(work.plan.domain, step.before)
+        except HostError as error:
+            if not error.written:
+                work.begun = False
+                refused.append(work)
+            work.end(tools, Stage.PREPARE, Outcome.FAILED, *error.diagnostics)
+            return
+        except LeaseLost as error:
+            lost.append(error)
+            return
+
+
+def _read_back(tools: Tools, works: Sequence[Work]) -> None:
+    """The barrier: what the host serves must be the planned bytes before any record may name them."""
+    fresh = fetch(tools, works)
+    now = tools.clock()
+    for work in works:
+        found = fresh[work.plan.domain]
+        entry = tools.book.entry(work.plan.domain)
+        if isinstance(found, HostedPolicy):
+            entry = read_back(saw(entry, Look(bodies=(found.body,)), now), found.body, now)
+        elif found is None:
+            entry = removed(entry, now)
+        tools.book.set(work.plan.domain, entry)
+        wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)
+        if wanted is not None and not (isinstance(found, HostedPolicy) and found.body == wanted):
+            work.end(tools, Stage.PREPARE, Outcome.FAILED, not_served(work, wanted, found))
+        elif _puts(work):
+            report(tools, Event(stage=Stage.PREPARE, what="done", domain=work.plan.domain, text="policy is served"))
+
+
+def fetch(tools: Tools, works: Sequence[Work]) -> dict[Domain, HostedPolicy | Unknown | None]:
+    """What each domain's host serves now."""
+    found: dict[Domain, HostedPolicy | Unknown | None] = {}
+    for name in dict.fromkeys(work.place.host for work in works):
+        found.update(tools.world.hosts[name].read([work.plan.domain for work in works if work.place.host == name]))
+    return {work.plan.domain: found.get(work.plan.domain) for work in works}
+
+
+def not_served(work: Work, wanted: bytes, found: HostedPolicy | Unknown | None) -> Diagnostic:
+    """The barrier does not open: say what is served instead."""
+    if isinstance(found, Unknown):
+        return found.reason
+    instead = "no file is there" if found is None else f"other bytes are there (sha256 {digits_of(found.body)}…)"
+    return Diagnostic(
+        code="MTS704",
+        message=f"the planned policy (sha256 {digits_of(wanted)}…) is not what {work.place.host} serves: {instead}; no record was moved",
+        hint="Find out who else writes there, then run `deploy apply` again.",
+        ref="RFC 8461 §8.1",
+    )

@@ -1,0 +1,123 @@
+"""One run: the stages in their order, over all domains, and what to do when one fails (DESIGN section 7).
+
+Every interruption leaves each domain in a valid state, and the next apply finishes it; going back is another publication.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from enum import Enum
+
+from mtasts_deploy.apply.commit import commit
+from mtasts_deploy.apply.prepare import prepare
+from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
+from mtasts_deploy.apply.work import Tools, Work, note, report
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.ledger.codec import shard_of
+from mtasts_deploy.ledger.events import declared_anew
+from mtasts_deploy.observe import Observed, Place
+from mtasts_deploy.plan.model import Plan, Verdict
+from mtasts_deploy.rfc.names import Domain
+
+_GOOD = (Outcome.DONE, Outcome.WAITING, Outcome.UNCHANGED, Outcome.TAKEN_BACK)
+
+
+class OnError(Enum):
+    """What a failing domain means for the others."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    ROLLBACK = "rollback"
+
+
+def run(
+    tools: Tools,
+    plan: Plan,
+    works: Sequence[Work],
+    seen: Mapping[Domain, Observed],
+    places: Mapping[Domain, Place],
+    on_error: OnError,
+    take_back: Callable[[Sequence[Work]], Sequence[Work]],
+) -> Result:
+    """Carry the plan out. `works` are its acting domains, `seen` the looks that it was made from (noted before anything is changed).
+
+    `take_back` gives the works that take back what these domains have changed; it is used with `rollback` only. Raises `StateError` and
+    `LeaseLost`: then the run must not write any more, and every domain is in a valid state that the next apply finishes.
+    """
+    outcomes = _left_out(tools, plan)
+    _remember(tools, plan, seen, places)
+    if on_error is not OnError.CONTINUE and any(outcome not in _GOOD for outcome in outcomes.values()):
+        for work in works:
+            work.end(tools, Stage.LOOK, Outcome.FAILED, _held(begun=False))
+        return _result(tools, outcomes, works)
+    # Repairs first; then by shard of the ledger, so that a portion of the run writes few shards.
+    works = sorted(works, key=lambda work: (not work.plan.repair, shard_of(str(work.plan.domain))))
+    prepare(tools, works)
+    if on_error is not OnError.CONTINUE and not all(work.open for work in works):
+        for work in works:
+            if work.open:
+                work.end(tools, Stage.PREPARE, Outcome.FAILED, _held(begun=work.begun))
+    commit(tools, works)
+    if on_error is OnError.ROLLBACK and any(work.outcome not in _GOOD for work in works) and not tools.stop.requested:
+        return _taken_back(tools, outcomes, works, take_back)
+    return _result(tools, outcomes, works)
+
+
+def _left_out(tools: Tools, plan: Plan) -> dict[Domain, Outcome]:
+    """How the domains end for which nothing is done."""
+    ended = {
+        Verdict.BLOCKED: Outcome.BLOCKED,
+        Verdict.UNKNOWN: Outcome.UNKNOWN,
+        Verdict.WAITING: Outcome.WAITING,
+        Verdict.STALE: Outcome.STALE,
+    }
+    outcomes: dict[Domain, Outcome] = {}
+    for domain in plan.domains:
+        if domain.acts:
+            continue
+        outcomes[domain.domain] = outcome = ended.get(domain.verdict, Outcome.UNCHANGED)
+        if outcome not in _GOOD:
+            finding = domain.findings[0] if domain.findings else None
+            report(tools, Event(stage=Stage.LOOK, what=outcome.value, domain=domain.domain, finding=finding))
+    return outcomes
+
+
+def _remember(tools: Tools, plan: Plan, seen: Mapping[Domain, Observed], places: Mapping[Domain, Place]) -> None:
+    """Note every look before anything is changed; without news, nothing is written."""
+    now = tools.clock()
+    asks_back = {domain.domain for domain in plan.domains if any(finding.code == "MTS701" for finding in domain.findings)}
+    for domain, observed in seen.items():
+        note(tools, places[domain], observed, now)
+        entry = tools.book.get(domain)
+        if entry is not None and entry.taken_back and domain not in asks_back and not tools.rollback:
+            tools.book.set(domain, declared_anew(entry))
+    tools.book.save(tools.lease.prove)
+
+
+def _held(*, begun: bool) -> Diagnostic:
+    done = "its policy is served, its record was not moved" if begun else "nothing was changed for it"
+    return Diagnostic(
+        code="MTS706",
+        message=f"held back because another domain failed: {done}",
+        hint="Mend the failing domain, or run with `--on-error continue`.",
+    )
+
+
+def _taken_back(
+    tools: Tools, outcomes: dict[Domain, Outcome], works: Sequence[Work], take_back: Callable[[Sequence[Work]], Sequence[Work]]
+) -> Result:
+    """Take back what this run has changed, through the same stages."""
+    changed = [work for work in works if work.begun]
+    back = list(take_back(changed))
+    reverse = replace(tools, rollback=True)
+    prepare(reverse, back)
+    commit(reverse, back)
+    result = _result(tools, outcomes, [*works, *back])
+    return replace(result, taken_back=True)
+
+
+def _result(tools: Tools, outcomes: dict[Domain, Outcome], works: Sequence[Work]) -> Result:
+    ended = {**outcomes, **{work.plan.domain: work.outcome or Outcome.INTERRUPTED for work in works}}
+    findings = tuple(finding for work in works for finding in work.findings)
+    return Result(run=tools.run, outcomes=ended, findings=findings)

@@ -1,0 +1,170 @@
+"""What the stages share: the tools of a run (`Tools`) and one domain on its way through them (`Work`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from mtasts_deploy.apply.book import Book
+from mtasts_deploy.apply.report import Event, Outcome, Stage
+from mtasts_deploy.declaration.model import DomainSettings
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.facts import HostedPolicy, RecordKind
+from mtasts_deploy.ledger.events import confirmed, digits_of, read_back, saw
+from mtasts_deploy.ledger.model import Before, Entry
+from mtasts_deploy.observe import Observed, Place, World
+from mtasts_deploy.plan.model import DomainPlan, SiteChange
+from mtasts_deploy.rfc.names import Domain
+
+CHUNK = 64
+"""Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
+T = TypeVar("T")
+
+
+class Prover(Protocol):
+    """The lock, as far as the stages know it."""
+
+    def prove(self) -> None:
+        """Raise `LeaseLost` unless this run still holds the lock with time to spare."""
+
+
+class Log(Protocol):
+    """The run log."""
+
+    def write(self, event: dict[str, object]) -> Diagnostic | None:
+        """Add one event; a warning, once, if that fails."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Stop:
+    """Set by the first signal: stop at the next step boundary."""
+
+    requested: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """All that a run works with. `clock` gives the time in UTC, whole seconds."""
+
+    run: str
+    world: World
+    book: Book
+    lease: Prover
+    log: Log
+    clock: Callable[[], datetime]
+    emit: Callable[[Event], None]
+    stop: Stop
+    parallelism: int = 10
+    rollback: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Work:
+    """One domain on its way. `begun`: something in the world was changed for it; `changes` are the record changes not yet confirmed."""
+
+    plan: DomainPlan
+    settings: DomainSettings
+    place: Place
+    outcome: Outcome | None = None
+    begun: bool = False
+    findings: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def open(self) -> bool:
+        """Is there still something to do?"""
+        return self.outcome is None
+
+    def end(self, tools: Tools, stage: Stage, outcome: Outcome, *findings: Diagnostic) -> None:
+        """The domain ends here. A failure after the world was changed is `unfinished`: the next apply goes on."""
+        if self.begun and outcome in (Outcome.FAILED, Outcome.STALE, Outcome.UNKNOWN):
+            outcome = Outcome.UNFINISHED
+        self.outcome = outcome
+        named = [finding if finding.domain else finding.of(str(self.plan.domain)) for finding in findings]
+        self.findings += named
+        report(tools, Event(stage=stage, what=outcome.value, domain=self.plan.domain, finding=named[0] if named else None))
+        for finding in named[1:]:
+            report(tools, Event(stage=stage, what=outcome.value, domain=self.plan.domain, finding=finding))
+
+
+def report(tools: Tools, event: Event) -> None:
+    """Tell the world and the run log."""
+    tools.emit(event)
+    warning = tools.log.write(
+        {
+            "at": tools.clock().isoformat(),
+            "stage": event.stage.value,
+            "what": event.what,
+            "domain": str(event.domain) if event.domain else None,
+            "text": event.text or None,
+            "code": event.finding.code if event.finding else None,
+            "message": event.finding.message if event.finding else None,
+        }
+    )
+    if warning is not None:
+        tools.emit(Event(stage=event.stage, what="warning", finding=warning))
+
+
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The items in portions."""
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+def in_parallel(tools: Tools, action: Callable[[T], None], items: Iterable[T]) -> None:
+    """Do this to each item, several at a time; the action must not raise."""
+    todo = list(items)
+    if len(todo) <= 1 or tools.parallelism <= 1:
+        for item in todo:
+            action(item)
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=min(tools.parallelism, len(todo))) as pool:
+        list(pool.map(action, todo))
+
+
+def look_again(tools: Tools, works: Sequence[Work]) -> dict[Domain, Observed]:
+    """Observe these domains afresh and note the looks in the ledger (not yet saved)."""
+    seen = tools.world.observe([work.place for work in works])
+    now = tools.clock()
+    for work in works:
+        note(tools, work.place, seen[work.plan.domain], now)
+    return seen
+
+
+def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
+    """Put a look into the ledger: what was seen was exposed; what is confirmed closes what went before."""
+    if seen.unknown:
+        return
+    entry = saw(tools.book.entry(seen.domain), seen.look(), now)
+    entry = settle(entry, seen, now)
+    if entry.ids or entry.policies:
+        entry = replace(entry, dns=place.dns, host=place.host)
+    tools.book.set(seen.domain, entry)
+
+
+def settle(entry: Entry, seen: Observed, now: datetime) -> Entry:
+    """Close what a look shows to be gone: other bytes than the served ones, other ids than the only one at every provider."""
+    if isinstance(seen.hosted, HostedPolicy):
+        entry = read_back(entry, seen.hosted.body, now)
+    live = [site.ours(RecordKind.STS) for site in seen.sts]
+    if len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
+        entry = confirmed(entry, seen.ids[0][0], now)
+    return entry
+
+
+def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before:
+    """What is live now, to go back to."""
+    hosted = seen.hosted
+    body = hosted.body if isinstance(hosted, HostedPolicy) else None
+    live = [value for site in seen.tlsrpt for value in site.ours(RecordKind.TLSRPT)]
+    return Before(
+        run=tools.run,
+        at=tools.clock(),
+        policy=None if body is None else digits_of(body),
+        sts=bool(seen.ids),
+        tlsrpt=live[0] if tlsrpt is not None and live else None,
+        tlsrpt_changed=tlsrpt is not None,
+    )

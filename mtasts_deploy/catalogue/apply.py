@@ -1,0 +1,84 @@
+"""The codes of a run, of the ledger's format and of plan files: MTS700 to MTS709, MTS760 to MTS779. The lock and the state: `storage`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mtasts_deploy.catalogue.entry import Entry
+
+ENTRIES: Final[tuple[Entry, ...]] = (
+    Entry(
+        code="MTS701",
+        title="The declaration asks for what a rollback has taken back",
+        why="A rollback is for trouble. Without this guard the next scheduled apply would publish the same trouble again.",
+        fix="Change the declaration to what you want now. If the same policy or record is right after all: `--allow MTS701=DOMAIN`.",
+        good="deploy apply --allow MTS701=example.com",
+    ),
+    Entry(
+        code="MTS703",
+        title="A domain cannot be taken back",
+        why="The policy from before is stricter than the one that is served, or does not name an MX host that may receive mail now, or "
+        "is no policy at all. To publish it again could make senders refuse mail, so the domain stays as it is, in a valid state.",
+        fix="Declare what you want for this domain now, and run `deploy apply`.",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS704",
+        title="The planned policy is not what the host serves",
+        why="The file was put, but what is read back is something else. A record that moved now would tell senders to fetch that "
+        "instead, and they would file it under the new id. So no record was moved.",
+        fix="Find out who else writes to the policy host (a second deployment, a synchronisation), then run `deploy apply` again.",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS705",
+        title="A change was accepted, but a fresh read does not show it",
+        why="The provider said yes, and the zone does not have the record. Senders see the old id and keep the old policy; the new "
+        "policy is served, so whoever looks anew is right, too.",
+        fix="Run `deploy apply` again. If it stays so, look at the zone with the provider's own tools.",
+    ),
+    Entry(
+        code="MTS706",
+        title="A domain was held back because another one failed",
+        why="`--on-error stop` and `rollback` move no record unless every domain has come so far. The domain is in a valid state: its "
+        "record still names a policy that senders can have.",
+        fix="Mend the domain that failed, or run with `--on-error continue`.",
+        good="deploy apply --on-error continue",
+    ),
+    Entry(
+        code="MTS761",
+        title="A file of the ledger cannot be read",
+        why="The ledger knows what senders may still hold. Without it an id could be used again for other bytes, so nothing is done "
+        "that needs this file. Mail goes on as before.",
+        fix="Restore the file from version control or a backup. Without one, remove it: its domains then count as seen for the first "
+        "time, their next ids carry a counter, and nothing else is lost.",
+        good="git checkout .mtasts/ledger/3f.json",
+    ),
+    Entry(
+        code="MTS762",
+        title="A file of the ledger was written by a newer version",
+        why="This version cannot know what is new in it, and writing it back would lose that.",
+        fix="Use the version of mtasts-deploy that wrote it, or a newer one.",
+    ),
+    Entry(
+        code="MTS771",
+        title="A file is no plan, or it is damaged",
+        why="A saved plan is applied exactly as it was read by people, or not at all.",
+        fix="Make a new one: `deploy plan --out plan.json`. Do not edit plan files.",
+        bad="deploy plan > plan.json && deploy apply plan.json",
+        good="deploy plan --out plan.json && deploy apply plan.json",
+    ),
+    Entry(
+        code="MTS772",
+        title="A plan file was written by a newer version",
+        why="This version cannot know what its steps mean.",
+        fix="Use one version of mtasts-deploy for plan and apply, or make the plan again with this one.",
+    ),
+    Entry(
+        code="MTS773",
+        title="The steps of a plan file are not those of its digest",
+        why="The file was changed after it was made, by hand or on its way. What was approved is not what would be done, so nothing is "
+        "done.",
+        fix="Make a new one: `deploy plan --out plan.json`. Look at how the file travels between the two steps of your pipeline.",
+    ),
+)

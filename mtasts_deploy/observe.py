@@ -1,0 +1,254 @@
+"""Looks at the live world, for the domains asked for: zones through `dns`, policy files through `hosting`. Writes nothing.
+
+In: domains with where they live (`Place`), targets, hosts. Out: one `Observed` a domain, each fact a value or `Unknown` with the reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.dns.interface import Target
+from mtasts_deploy.errors import MtastsError
+from mtasts_deploy.facts import HostedPolicy, LiveMx, MxSet, NameFacts, RecordKind, Unknown, ZoneFacts, ZoneName, fingerprint
+from mtasts_deploy.hosting.interface import Host
+from mtasts_deploy.ledger.events import Look
+from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.rfc.records import parse_sts
+
+IMPLICIT_MX_TTL = 3600
+"""What an answer "no MX" is taken to be cached for where the zone does not tell its SOA minimum (RFC 2308 §5)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`)."""
+
+    domain: Domain
+    dns: tuple[str, ...]
+    host: str
+    zones: Mapping[str, ZoneName] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSite:
+    """One TXT record name at one provider: what is there, and the cut above it (name, type) if the zone does not answer for the name."""
+
+    provider: str
+    zone: ZoneName
+    name: str
+    facts: NameFacts
+    cut: tuple[str, str] | None = None
+
+    def ours(self, kind: RecordKind) -> tuple[str, ...]:
+        """Our values there."""
+        txt = self.facts.txt
+        return () if txt is None else tuple(value for value in txt.values if kind.owns(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """The world as far as one domain goes. `homeless` says which of its names no zone of a provider holds."""
+
+    domain: Domain
+    sts: tuple[RecordSite, ...] = ()
+    tlsrpt: tuple[RecordSite, ...] = ()
+    mx: LiveMx | Unknown
+    hosted: HostedPolicy | Unknown | None
+    host: str
+    location: str
+    homeless: tuple[Diagnostic, ...] = ()
+    unread: tuple[Diagnostic, ...] = ()
+
+    @cached_property
+    def unknown(self) -> tuple[Diagnostic, ...]:
+        """Why something could not be observed, once each."""
+        facts = [fact.reason for fact in (self.mx, self.hosted) if isinstance(fact, Unknown)]
+        return tuple(dict.fromkeys([*self.unread, *facts]))
+
+    @cached_property
+    def ids(self) -> tuple[tuple[str, int], ...]:
+        """The ids in all `_mta-sts` values of ours at all providers, with TTLs; values without a readable id have none."""
+        found: dict[str, int] = {}
+        for site in self.sts:
+            for value in site.ours(RecordKind.STS):
+                try:
+                    text = str(parse_sts([value]).id)
+                except MtastsError:
+                    continue
+                ttl = 0 if site.facts.txt is None else site.facts.txt.ttl
+                found[text] = max(ttl, found.get(text, 0))
+        return tuple(found.items())
+
+    def look(self) -> Look:
+        """The same as a look for the ledger."""
+        mx = None if isinstance(self.mx, Unknown) else self.mx
+        body = self.hosted.body if isinstance(self.hosted, HostedPolicy) else None
+        return Look(
+            ids=self.ids,
+            bodies=() if body is None else (body,),
+            mx=None if mx is None or mx.null else mx.hosts,
+            mx_ttl=0 if mx is None else mx.ttl,
+        )
+
+    def fingerprints(self) -> dict[str, str]:
+        """A fingerprint of each fact that the planner looks at, for the stale check."""
+        return {
+            "_mta-sts": fingerprint(*self.sts),
+            "_smtp._tls": fingerprint(*self.tlsrpt),
+            "mx": fingerprint(self.mx),
+            "policy": fingerprint(self.hosted),
+        }
+
+
+class World:
+    """The zones and files that can be looked at; each list of zones is asked for once."""
+
+    def __init__(self, targets: Mapping[str, Target], hosts: Mapping[str, Host]) -> None:
+        self.targets = targets
+        self.hosts = hosts
+        self._zones: dict[str, frozenset[ZoneName]] = {}
+
+    def zone_of(self, provider: str, name: str) -> ZoneName | None:
+        """The zone of that provider that holds `name`: the longest match. Raises `ObservationError` if its zones cannot be listed."""
+        zones = self._zones.get(provider)
+        if zones is None:
+            zones = self._zones[provider] = self.targets[provider].zones()
+        rest = name
+        while rest:
+            zone = ZoneName(rest + ".")
+            if zone in zones:
+                return zone
+            rest = rest.partition(".")[2]
+        return None
+
+    def observe(self, places: Iterable[Place]) -> dict[Domain, Observed]:
+        """Look at every domain. Every zone is read once, whatever the number of its domains."""
+        asked = [_Asked(place, self) for place in places]
+        wanted: dict[tuple[str, ZoneName], set[str]] = defaultdict(set)
+        for one in asked:
+            for name, sites in one.names.items():
+                for key in sites:
+                    wanted[key].add(name)
+        facts = {key: self.targets[key[0]].read(key[1], names) for key, names in wanted.items()}
+        by_host: dict[str, list[Domain]] = defaultdict(list)
+        for one in asked:
+            by_host[one.place.host].append(one.place.domain)
+        hosted = {host: self.hosts[host].read(domains) for host, domains in by_host.items()}
+        return {
+            one.place.domain: one.observed(
+                facts, hosted[one.place.host].get(one.place.domain), self.hosts[one.place.host].location(one.place.domain)
+            )
+            for one in asked
+        }
+
+
+class _Asked:
+    """The three names of one domain, and in which zones they are."""
+
+    def __init__(self, place: Place, world: World) -> None:
+        domain = place.domain
+        self.place = place
+        self.homeless: list[Diagnostic] = []
+        self.unread: list[Diagnostic] = []
+        self.names = {
+            name: self._zones(world, name, kind)
+            for kind, name in (("sts", domain.sts_record), ("tlsrpt", domain.tlsrpt_record), ("mx", str(domain)))
+        }
+
+    def _zones(self, world: World, name: str, kind: str) -> list[tuple[str, ZoneName]]:
+        found = []
+        for provider in self.place.dns:
+            try:
+                zone = (self.place.zones or {}).get(kind) or world.zone_of(provider, name)
+            except MtastsError as error:
+                self.unread.extend(d for d in error.diagnostics if d not in self.unread)
+                continue
+            if zone is None:
+                self._no_zone(provider)
+            else:
+                found.append((provider, zone))
+        return found
+
+    def _no_zone(self, provider: str) -> None:
+        problem = Diagnostic(
+            code="MTS404",
+            message=f"no zone of provider {provider} holds {self.place.domain}",
+            domain=str(self.place.domain),
+            hint=f"Add the zone to {provider}, name another provider with `dns:`, or name the zone with `zone:`.",
+        )
+        if problem not in self.homeless:
+            self.homeless.append(problem)
+
+    def observed(
+        self, facts: Mapping[tuple[str, ZoneName], ZoneFacts | Unknown], hosted: HostedPolicy | Unknown | None, location: str
+    ) -> Observed:
+        domain = self.place.domain
+        return Observed(
+            domain=domain,
+            sts=self._sites(domain.sts_record, facts),
+            tlsrpt=self._sites(domain.tlsrpt_record, facts),
+            mx=self._mx(str(domain), facts),
+            hosted=hosted,
+            host=self.place.host,
+            location=location,
+            homeless=tuple(self.homeless),
+            unread=tuple(self.unread),
+        )
+
+    def _sites(self, name: str, facts: Mapping[tuple[str, ZoneName], ZoneFacts | Unknown]) -> tuple[RecordSite, ...]:
+        sites = []
+        for key in self.names[name]:
+            zone = facts[key]
+            if isinstance(zone, Unknown):
+                if zone.reason not in self.unread:
+                    self.unread.append(zone.reason)
+                continue
+            sites.append(
+                RecordSite(provider=key[0], zone=key[1], name=name, facts=zone.at(name), cut=_cut(zone, name) if zone.cuts else None)
+            )
+        return tuple(sites)
+
+    def _mx(self, name: str, facts: Mapping[tuple[str, ZoneName], ZoneFacts | Unknown]) -> LiveMx | Unknown:
+        found: list[MxSet | None] = []
+        addressed = False
+        ttl = 0
+        for key in self.names[name]:
+            zone = facts[key]
+            if isinstance(zone, Unknown):
+                return zone
+            at = zone.at(name)
+            if at.cname is not None or (zone.cuts and _cut(zone, name)):
+                return _hidden_mx(name, key, at)
+            addressed = addressed or bool({"A", "AAAA", "ALIAS"}.intersection(at.others))
+            found.append(at.mx)
+            ttl = max(ttl, at.mx.ttl if at.mx else zone.negative_ttl or IMPLICIT_MX_TTL)
+        if len(found) == 1 and found[0] is not None:
+            return LiveMx(hosts=found[0].hosts, ttl=ttl)
+        hosts = sorted({host for mx in found if mx is not None for host in mx.hosts})
+        differing = len({mx.hosts if mx else () for mx in found}) > 1
+        if not hosts:
+            return LiveMx(hosts=(name,), ttl=ttl or IMPLICIT_MX_TTL, implicit=True, addressed=addressed)
+        return LiveMx(hosts=tuple(hosts), ttl=ttl, differing=differing)
+
+
+def _cut(zone: ZoneFacts, name: str) -> tuple[str, str] | None:
+    for at, kind in zone.cuts.items():
+        if name.endswith("." + at) or (name == at and kind == "NS"):
+            return at, kind
+    return None
+
+
+def _hidden_mx(name: str, key: tuple[str, ZoneName], at: NameFacts) -> Unknown:
+    where = f"it is a CNAME to {at.cname}" if at.cname is not None else "the zone delegates it"
+    return Unknown(
+        reason=Diagnostic(
+            code="MTS419",
+            message=f"the MX records of {name} cannot be seen in zone {key[1]} at {key[0]}: {where}",
+            domain=name,
+            hint="Declare the zone that holds its MX records with `zone: {mx: …}`.",
+        )
+    )

@@ -1,0 +1,292 @@
+"""`plan_domain`: settings, what was observed, the ledger's entry and the time give one `DomainPlan`. Pure: no clock, no I/O.
+
+The order of the steps is the promise (RFC 8461 §8.1): the policy, the proof that it is served, then the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mtasts_deploy import desired
+from mtasts_deploy.declaration.model import DomainSettings, Sts
+from mtasts_deploy.diagnostics import Diagnostic, Severity
+from mtasts_deploy.errors import MtastsError
+from mtasts_deploy.facts import HostedPolicy, RecordChange, RecordKind, TxtSet, Unknown, fingerprint
+from mtasts_deploy.ledger.events import digits_of, saw
+from mtasts_deploy.ledger.model import UNSEEN, Entry
+from mtasts_deploy.observe import Observed, RecordSite
+from mtasts_deploy.plan import guards
+from mtasts_deploy.plan.horizon import horizon, may_be_held, ready, strict_ready
+from mtasts_deploy.plan.ids import pick_id
+from mtasts_deploy.plan.model import (
+    Action,
+    Barrier,
+    DomainPlan,
+    Line,
+    PutPolicy,
+    PutRecords,
+    RemoveRecords,
+    SiteChange,
+    Step,
+    Verdict,
+    Wait,
+)
+from mtasts_deploy.plan.publication import Publication, publication
+from mtasts_deploy.plan.wording import consequence, duration, moment, policy_change, policy_text, short_id
+from mtasts_deploy.rfc.policy import Mode, PolicyId
+from mtasts_deploy.rfc.records import StsRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One half of a domain's plan: the policy with its record, or the TLSRPT record."""
+
+    steps: tuple[Step, ...] = ()
+    lines: tuple[Line, ...] = ()
+    notes: tuple[str, ...] = ()
+    findings: tuple[Diagnostic, ...] = ()
+    repair: bool = False
+
+
+def plan_domain(
+    settings: DomainSettings, seen: Observed, stored: Entry | None, now: datetime, allowed: frozenset[str] = frozenset()
+) -> DomainPlan:
+    """The plan of one domain. `stored` is the ledger's entry, `allowed` the codes lifted for this domain."""
+    if seen.unknown:
+        return DomainPlan(domain=settings.domain, verdict=Verdict.UNKNOWN, where=where(seen), findings=about(settings, seen.unknown))
+    entry = saw(stored or UNSEEN, seen.look(), now)
+    lost = entry.lost is not None and (stored is None or stored.lost != entry.lost)
+    parts = (_policy_part(settings, seen, entry, now, allowed, lost), _tlsrpt_part(settings, seen, entry))
+    found = (*seen.homeless, *(finding for part in parts for finding in part.findings))
+    return assemble(settings, seen, stored, parts, about(settings, guards.lift(found, allowed)))
+
+
+def assemble(
+    settings: DomainSettings, seen: Observed, stored: Entry | None, parts: tuple[Part, ...], findings: tuple[Diagnostic, ...]
+) -> DomainPlan:
+    """Put the parts of a domain together: all records in one step, after the policy is served."""
+    steps = _ordered(parts)
+    blocked = any(finding.severity is Severity.ERROR for finding in findings)
+    if blocked:
+        verdict = Verdict.BLOCKED
+    elif any(not isinstance(step, Wait) for step in steps):
+        verdict = Verdict.CHANGED
+    else:
+        verdict = Verdict.WAITING if steps else Verdict.UNCHANGED
+    return DomainPlan(
+        domain=settings.domain,
+        verdict=verdict,
+        where=where(seen) if steps or findings else "",
+        steps=steps,
+        lines=tuple(line for part in parts for line in part.lines),
+        notes=tuple(note for part in parts for note in part.notes) if steps else (),
+        findings=findings,
+        inputs=inputs(settings, seen, stored) if steps else {},
+        repair=any(part.repair for part in parts),
+    )
+
+
+def inputs(settings: DomainSettings, seen: Observed, stored: Entry | None) -> dict[str, str]:
+    """Fingerprints of every fact that the plan of a domain rests on."""
+    declared = replace(settings, where=None, allow=(), at={})
+    return {**seen.fingerprints(), "settings": fingerprint(declared), "ledger": fingerprint(stored)}
+
+
+def where(seen: Observed) -> str:
+    """Where the domain's records and policy are, for the heading of its plan."""
+    zones = dict.fromkeys(f"zone {site.zone} at {site.provider}" for site in (*seen.sts, *seen.tlsrpt))
+    return " · ".join([*zones, f"policy {seen.location}"])
+
+
+def about(settings: DomainSettings, findings: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    """The findings, each once and with its domain."""
+    domain = str(settings.domain)
+    return tuple(finding if finding.domain else finding.of(domain) for finding in dict.fromkeys(findings))
+
+
+def _ordered(parts: tuple[Part, ...]) -> tuple[Step, ...]:
+    steps = [step for part in parts for step in part.steps]
+    first = [step for step in steps if isinstance(step, PutPolicy | Barrier)]
+    puts = [step for step in steps if isinstance(step, PutRecords)]
+    removals = [step for step in steps if isinstance(step, RemoveRecords)]
+    waits = [step for step in steps if isinstance(step, Wait)]
+    if len(puts) > 1:
+        ids = [step.id for step in puts if step.id is not None]
+        puts = [PutRecords(changes=tuple(change for step in puts for change in step.changes), id=ids[0] if ids else None)]
+    rest = [step for step in steps if not isinstance(step, PutPolicy | Barrier | PutRecords | RemoveRecords | Wait)]
+    return (*first, *puts, *removals, *rest, *waits)
+
+
+def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: datetime, allowed: frozenset[str], lost: bool) -> Part:
+    match settings.sts:
+        case Sts.TLSRPT_ONLY:
+            return Part(findings=tuple(guards.unmanaged(seen)))
+        case Sts.ELSEWHERE:
+            return Part()
+        case Sts.PUBLISH:
+            pass
+    live = seen.mx
+    if isinstance(live, Unknown):
+        return Part(findings=(live.reason,))
+    found = [*guards.site_guards(seen.sts, RecordKind.STS), *guards.mx_guards(live, settings.mode)]
+    if live.null and settings.mode is not Mode.NONE and "MTS407" not in allowed:
+        return Part(findings=tuple(found))
+    try:
+        plan = publication(settings, seen, live, entry, now, allowed)
+    except MtastsError as error:
+        return Part(findings=(*found, *error.diagnostics))
+    part = publish(seen, entry, plan, settings.ttl, now)
+    found += guards.policy_guards(settings, plan, bool(part.steps))
+    found += guards.history_warnings(seen, plan, lost)
+    found += guards.taken_back(entry, digits_of(plan.body), None) if part.steps else ()
+    return replace(
+        part,
+        steps=(*part.steps, *plan.waits),
+        notes=(*part.notes, *_new_hosts(seen, entry, plan, now)),
+        findings=tuple(found),
+        repair=plan.repair and bool(part.steps),
+    )
+
+
+def publish(seen: Observed, entry: Entry, plan: Publication, ttl: int, now: datetime) -> Part:
+    """The steps that make this publication live under a right id: nothing where it already is."""
+    hosted = seen.hosted if isinstance(seen.hosted, HostedPolicy) else None
+    put = hosted is None or hosted.body != plan.body
+    id_ = str(pick_id(entry, [text for text, _ in seen.ids], plan.body, now))
+    changes = _changes(seen.sts, RecordKind.STS, StsRecord(id=PolicyId.parse(id_)).render(), ttl)
+    if not put and not changes:
+        return Part()
+    steps: list[Step] = []
+    if put:
+        steps.append(PutPolicy(host=seen.host, location=seen.location, before=hosted.version if hosted else None, body=plan.body))
+    steps += [Barrier(body=plan.body), PutRecords(changes=changes, id=id_)]
+    if not changes:
+        steps.pop()
+    lines = (_policy_line(hosted, plan, put), *_record_line("_mta-sts", changes, _id_text(seen, id_)))
+    return Part(steps=tuple(steps), lines=lines, notes=tuple(_notes(seen, entry, plan, put, now)))
+
+
+def _policy_line(hosted: HostedPolicy | None, plan: Publication, put: bool) -> Line:
+    if not put:
+        return Line(action=Action.KEEP, what="policy", text="")
+    if hosted is None:
+        return Line(action=Action.ADD, what="policy", text=policy_text(plan.policy))
+    if plan.served is None:
+        return Line(action=Action.CHANGE, what="policy", text=f"no valid policy → {policy_text(plan.policy)}")
+    return Line(action=Action.CHANGE, what="policy", text=policy_change(plan.served, plan.policy))
+
+
+def _id_text(seen: Observed, id_: str) -> str:
+    old = [short_id(text) for text, _ in seen.ids]
+    if not old:
+        return f"id {short_id(id_)}"
+    return f"id {' and '.join(old)} → {short_id(id_)}" if [text for text, _ in seen.ids] != [id_] else f"id {short_id(id_)}"
+
+
+def _notes(seen: Observed, entry: Entry, plan: Publication, put: bool, now: datetime) -> Iterator[str]:
+    old = plan.served if seen.ids else None
+    said = consequence(old, plan.policy)
+    if said is not None:
+        yield said
+    if not put and seen.ids:
+        yield "The bytes stay; the id changes because the live one may stand for other bytes too, or its past is unknown."
+    if put and isinstance(seen.hosted, HostedPolicy) and plan.served is not None and seen.ids:
+        until = horizon(entry, digits_of(seen.hosted.body), now)
+        if until is not None:
+            yield f"The old policy may be held until {moment(until + timedelta(seconds=_longest_ttl(seen)))}."
+
+
+def _new_hosts(seen: Observed, entry: Entry, plan: Publication, now: datetime) -> Iterator[str]:
+    """For declared hosts that are no MX yet: from when their MX record may be added (plan shows both dates)."""
+    if plan.policy.mode is Mode.NONE:
+        return
+    live = entry.live_hosts(now)
+    for pattern in plan.policy.mx:
+        host = str(pattern)
+        if host.startswith("*.") or host in live or not may_be_held(entry, now):
+            continue
+        if ready(entry, host, now):
+            yield f"{host} is no MX host yet. Its MX record may be added now."
+            continue
+        strict = strict_ready(entry, host, now) + timedelta(seconds=_longest_ttl(seen))
+        yield (
+            f"{host} is no MX host yet. Its MX record may be added when this policy is live and the old record has expired everywhere; "
+            f"no sender can hold a policy without it after {moment(strict)}."
+        )
+
+
+def _longest_ttl(seen: Observed) -> int:
+    return max((seconds for _, seconds in seen.ids), default=0)
+
+
+def _tlsrpt_part(settings: DomainSettings, seen: Observed, entry: Entry) -> Part:
+    if settings.tlsrpt is None:
+        return Part()
+    wanted = desired.tlsrpt(settings)
+    part = tlsrpt_steps(seen, wanted, settings.ttl)
+    if not part.steps:
+        return part
+    if wanted is None:
+        more = guards.foreign_tlsrpt(_live(seen.tlsrpt, RecordKind.TLSRPT), entry.tlsrpt)
+    else:
+        more = guards.taken_back(entry, None, wanted)
+    return replace(part, findings=(*part.findings, *more))
+
+
+def tlsrpt_steps(seen: Observed, wanted: str | None, ttl: int) -> Part:
+    """The step that makes `wanted` the only TLSRPT value of ours (None: no value of ours is left); nothing where it already is."""
+    changes = _changes(seen.tlsrpt, RecordKind.TLSRPT, wanted, ttl)
+    found = tuple(guards.site_guards(seen.tlsrpt, RecordKind.TLSRPT)) if wanted is not None or changes else ()
+    if not changes:
+        return Part(findings=found)
+    old = _live(seen.tlsrpt, RecordKind.TLSRPT)
+    if wanted is None:
+        step: Step = RemoveRecords(changes=changes)
+        text = f"rua {_rua(old)}"
+    else:
+        step = PutRecords(changes=changes, id=None)
+        text = f"rua {_rua((wanted,))}" if not old else f"rua {_rua(old)} → {_rua((wanted,))}"
+    return Part(steps=(step,), lines=_record_line("_smtp._tls", changes, text if old != (wanted,) else ""), findings=found)
+
+
+def _live(sites: tuple[RecordSite, ...], kind: RecordKind) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for site in sites for value in site.ours(kind)))
+
+
+def _rua(values: tuple[str, ...]) -> str:
+    return " and ".join(value.partition("rua=")[2].rstrip("; ") or value for value in values)
+
+
+def _changes(sites: tuple[RecordSite, ...], kind: RecordKind, value: str | None, ttl: int) -> tuple[SiteChange, ...]:
+    changes = []
+    for site in sites:
+        live = site.ours(kind)
+        same_ttl = site.facts.txt is None or site.facts.txt.ttl == ttl
+        if live == (() if value is None else (value,)) and (same_ttl or value is None):
+            continue
+        change = RecordChange(name=site.name, kind=kind, before=site.facts.txt, value=value, ttl=ttl)
+        changes.append(SiteChange(provider=site.provider, zone=site.zone, change=change))
+    return tuple(changes)
+
+
+def _record_line(what: str, changes: tuple[SiteChange, ...], text: str) -> tuple[Line, ...]:
+    if not changes:
+        return (Line(action=Action.KEEP, what=what, text=""),)
+    change = changes[0].change
+    ours = _ours(change.before, change.kind)
+    if change.value is None:
+        return (Line(action=Action.REMOVE, what=what, text=text),)
+    if not ours:
+        return (Line(action=Action.ADD, what=what, text=text),)
+    parts = [text] if ours != (change.value,) or len({one.change.before for one in changes}) > 1 else []
+    if change.before is not None and change.before.ttl != change.ttl:
+        parts.append(f"ttl {duration(change.before.ttl)} → {duration(change.ttl)}")
+    if len(ours) > 1:
+        parts.append(f"{len(ours)} values → 1")
+    return (Line(action=Action.CHANGE, what=what, text=" · ".join(part for part in parts if part)),)
+
+
+def _ours(txt: TxtSet | None, kind: RecordKind) -> tuple[str, ...]:
+    return () if txt is None else tuple(value for value in txt.values if kind.owns(value))

@@ -1,0 +1,139 @@
+"""Which policy a domain should have now: the declared one, as far as what senders may hold and the live MX hosts allow (DESIGN section
+8).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from mtasts_deploy import desired
+from mtasts_deploy.declaration.model import DomainSettings
+from mtasts_deploy.facts import HostedPolicy, LiveMx
+from mtasts_deploy.ledger.model import Entry
+from mtasts_deploy.observe import Observed
+from mtasts_deploy.plan.horizon import covers, read_policy
+from mtasts_deploy.plan.model import Wait
+from mtasts_deploy.rfc.names import MxPattern
+from mtasts_deploy.rfc.policy import Mode, Policy, render_policy
+
+WATCH = "MTS411"
+"""The code of the wait for the MX set to be watched; lifted by `allow`."""
+_STRICTNESS = (Mode.NONE, Mode.TESTING, Mode.ENFORCE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """The policy to publish and how it came about.
+
+    `served` is the policy in the bytes that are served now (None: no file, or no valid policy); `kept` are patterns of it that stay
+    although the declaration lacks them, each with the time until which its host may be cached (None: the host is a live MX). `uncovered`
+    are live MX hosts that no pattern names.
+    """
+
+    policy: Policy
+    body: bytes
+    served: Policy | None
+    kept: tuple[tuple[MxPattern, datetime | None], ...] = ()
+    waits: tuple[Wait, ...] = ()
+    uncovered: tuple[str, ...] = ()
+
+    @property
+    def repair(self) -> bool:
+        """Does it only add hosts or make the mode milder? No guard about MX or reachability stops that."""
+        if self.served is None:
+            return False
+        milder = strictness(self.policy.mode) < strictness(self.served.mode)
+        same = self.policy.mode is self.served.mode and self.policy.max_age <= self.served.max_age
+        return (milder or same) and set(self.served.mx) <= set(self.policy.mx)
+
+    @property
+    def first_enforce(self) -> bool:
+        """Does it go to enforce from something milder, or from nothing?"""
+        return self.policy.mode is Mode.ENFORCE and (self.served is None or self.served.mode is not Mode.ENFORCE)
+
+
+def strictness(mode: Mode) -> int:
+    """0 for none, 1 for testing, 2 for enforce."""
+    return _STRICTNESS.index(mode)
+
+
+def publication(
+    settings: DomainSettings, seen: Observed, live: LiveMx, entry: Entry, now: datetime, allowed: frozenset[str]
+) -> Publication:
+    """The policy to publish now.
+
+    Raises `MxPatternError` for an MX host that no pattern can name, `PolicyError` for a policy that cannot be rendered.
+    """
+    hosted = seen.hosted.body if isinstance(seen.hosted, HostedPolicy) else None
+    declared = desired.declared_mx(settings, live)
+    if settings.mode is Mode.NONE:
+        return _none(settings, hosted, declared, live)
+    goal = desired.policy(settings, declared, settings.mode)
+    uncovered = _uncovered(declared, entry, now)
+    if not uncovered and hosted is not None and seen.ids and hosted == (body := render_policy(goal)):
+        return Publication(policy=goal, body=body, served=goal)
+    served = None if hosted is None else read_policy(hosted)
+    kept = _kept(_readable(served, entry, now), uncovered, entry, now)
+    waits = tuple(_wait_for_mx(pattern, until) for pattern, until in kept if until is not None)
+    mode, watch = _mode(settings.mode, served if seen.ids else None, entry, now, allowed)
+    policy = replace(goal, mode=mode, mx=(*declared, *(pattern for pattern, _ in kept)))
+    return Publication(
+        policy=policy,
+        body=render_policy(policy),
+        served=served,
+        kept=kept,
+        waits=waits if watch is None else (*waits, watch),
+        uncovered=tuple(host for host in uncovered if not covers(policy, host)),
+    )
+
+
+def _none(settings: DomainSettings, hosted: bytes | None, declared: tuple[MxPattern, ...], live: LiveMx) -> Publication:
+    """Mode none keeps the mx lines of the last served policy: two senders refuse a policy without any (`rfc.md` RET-6)."""
+    served = None if hosted is None else read_policy(hosted)
+    mx = served.mx if served is not None and served.mx else declared
+    if not mx and not live.null:
+        mx = tuple(desired.pattern_for(host) for host in live.hosts)
+    policy = desired.policy(settings, mx, Mode.NONE)
+    return Publication(policy=policy, body=render_policy(policy), served=served)
+
+
+def _uncovered(patterns: tuple[MxPattern, ...], entry: Entry, now: datetime) -> tuple[str, ...]:
+    return tuple(sorted(host for host in entry.live_hosts(now) if not any(pattern.matches(host) for pattern in patterns)))
+
+
+def _readable(served: Policy | None, entry: Entry, now: datetime) -> tuple[MxPattern, ...]:
+    """The patterns of the served policy, and of every other that senders may hold under an id that may be visible: what a stranger serves
+    must not make us forget the hosts that ours names.
+    """
+    exposed = sorted({digits for known in entry.ids.values() if known.visible(now) for digits in known.bytes})
+    policies = [served, *(read_policy(entry.policies[digits].body) for digits in exposed if digits in entry.policies)]
+    return tuple(dict.fromkeys(pattern for policy in policies if policy is not None for pattern in policy.mx))
+
+
+def _kept(
+    patterns: tuple[MxPattern, ...], uncovered: tuple[str, ...], entry: Entry, now: datetime
+) -> tuple[tuple[MxPattern, datetime | None], ...]:
+    lifetime = timedelta(seconds=entry.mx_lifetime(now))
+    kept = []
+    for pattern in patterns:
+        missed = [entry.mx[host].missed for host in uncovered if pattern.matches(host)]
+        if missed:
+            gone = [moment for moment in missed if moment is not None]
+            kept.append((pattern, max(gone) + lifetime if len(gone) == len(missed) else None))
+    return tuple(kept)
+
+
+def _mode(goal: Mode, live: Policy | None, entry: Entry, now: datetime, allowed: frozenset[str]) -> tuple[Mode, Wait | None]:
+    """The mode for now: enforce only when it is live already, or when the MX set has been watched for one MX TTL."""
+    if goal is not Mode.ENFORCE or (live is not None and live.mode is Mode.ENFORCE):
+        return goal, None
+    watched = (entry.mx_watched or now) + timedelta(seconds=entry.mx_lifetime(now))
+    if now >= watched or WATCH in allowed:
+        return goal, None
+    text = "mode enforce follows when the MX records have been watched for one TTL; until then the policy is in testing"
+    return Mode.TESTING, Wait(what="mx", until=watched, text=text, code=WATCH)
+
+
+def _wait_for_mx(pattern: MxPattern, until: datetime | None) -> Wait:
+    return Wait(what="mx", until=until, text=f"mx {pattern} leaves the policy when no sender can have its MX record cached any more")
