@@ -1,0 +1,112 @@
+"""The codes of usage and environment: MTS900 to MTS999."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mtasts_deploy.catalogue.entry import Entry
+
+_NOTHING: Final = "Nothing was done."
+
+ENTRIES: Final[tuple[Entry, ...]] = (
+    Entry(
+        code="MTS901",
+        title="The command line cannot be understood",
+        why=_NOTHING + ' The exit code is 1, never 2: a pipeline would read 2 as "there are changes".',
+        fix="`deploy --help` lists the commands, `deploy COMMAND --help` their options.",
+        bad="deploy aply",
+        good="deploy apply",
+    ),
+    Entry(
+        code="MTS903",
+        title="No declared domain has this name",
+        why=_NOTHING + " A name that matches nothing is more often a slip than a wish to do nothing.",
+        fix="`deploy status` lists the declared domains. In globs `*` and `?` stand for any characters; quote them for the shell.",
+        bad="deploy plan --domain exmaple.com",
+        good="deploy plan --domain 'example.*'",
+    ),
+    Entry(
+        code="MTS904",
+        title="`--allow` needs a code and a domain",
+        why=_NOTHING + " A guard is lifted for one domain at a time, so that it stays in force for all others.",
+        fix="Write the code, `=` and the domain; repeat the option for more.",
+        bad="deploy apply --allow MTS401",
+        good="deploy apply --allow MTS401=example.com",
+    ),
+    Entry(
+        code="MTS905",
+        title="This code cannot be lifted",
+        why="What it guards against would lose mail or touch what is not ours, whoever wants it. " + _NOTHING,
+        fix="Do what the page of that code says.",
+    ),
+    Entry(
+        code="MTS906",
+        title="Nobody is there who could approve",
+        why="`apply` and `rollback` ask before they change anything, and without a terminal no answer can come. " + _NOTHING,
+        fix="In a pipeline, save a plan, have it looked at, and apply that plan; or approve beforehand with `--auto-approve`.",
+        bad="deploy apply < /dev/null",
+        good="deploy plan --out plan.json && deploy apply plan.json",
+    ),
+    Entry(
+        code="MTS907",
+        title="A file that the command needs cannot be read",
+        why=_NOTHING,
+        fix="Check the name and the permissions of the file.",
+    ),
+    Entry(
+        code="MTS908",
+        title="A file that the command should write cannot be written",
+        why="The file is as it was, or not there; it is never half written.",
+        fix="Name a file in a directory that exists and where you may write, on a disk with space.",
+    ),
+    Entry(
+        code="MTS909",
+        title="stdout cannot be written",
+        why="The result did not arrive where stdout goes, so it may be cut short there. An apply goes on to its end all the same: what "
+        "it does must not depend on a log file.",
+        fix="Free space where stdout goes. After an apply, `deploy plan` tells what is left to do.",
+    ),
+    Entry(
+        code="MTS910",
+        title="An option would change a saved plan",
+        why="A saved plan is applied as people have read it, or not at all. " + _NOTHING,
+        fix="Give `--domain`, `--exclude` and `--allow` to `deploy plan --out FILE`, and apply that file without them. The variables "
+        "MTASTS_DOMAIN and MTASTS_EXCLUDE count as the options.",
+        bad="deploy apply plan.json --domain example.com",
+        good="deploy plan --domain example.com --out plan.json && deploy apply plan.json",
+    ),
+    Entry(
+        code="MTS911",
+        title="A time on the command line cannot be read",
+        why=_NOTHING,
+        fix="Seconds, or a number with s, m or h.",
+        bad="deploy apply --lock-timeout 5min",
+        good="deploy apply --lock-timeout 5m",
+    ),
+    Entry(
+        code="MTS912",
+        title="There is no such code",
+        why="Codes are `MTS` and three digits, and keep their meaning for ever.",
+        fix="`deploy explain` lists all codes.",
+    ),
+    Entry(
+        code="MTS913",
+        title="There is a declaration already",
+        why="`deploy init` never overwrites: a declaration that was lost would leave its domains without anybody who looks after them.",
+        fix="Edit the file that is there, or name another one with `--config`.",
+    ),
+    Entry(
+        code="MTS914",
+        title="`deploy init` does not know the mail domain",
+        why="Nobody is there to ask, or no answer came. " + _NOTHING,
+        fix="Name it with `--domain`.",
+        good="deploy init --domain example.com --tlsrpt mailto:tls-reports@example.net",
+    ),
+    Entry(
+        code="MTS999",
+        title="A bug in mtasts-deploy",
+        why="The program met something that its authors did not think of. What is published stays valid at every moment of a run, and "
+        "the next `deploy apply` goes on from there.",
+        fix="Repeat the command with `-vv` and report what it prints. It may hold names of your domains, but no secrets.",
+    ),
+)

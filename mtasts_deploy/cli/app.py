@@ -1,0 +1,87 @@
+"""The command line as a whole: all commands, and what becomes of wrong usage and of our own mistakes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtasts_deploy import __version__
+from mtasts_deploy.cli import apply, init, look, plan, tools
+from mtasts_deploy.diagnostics import Diagnostic
+
+app = typer.Typer(
+    name="deploy",
+    rich_markup_mode=None,  # rich costs 50 ms at every start
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 fine, 1 error, 2 changes (with --detailed-exitcode), 3 blocked by a guard, 4 lock held, 5 stale plan, "
+    "6 not finished, 130 interrupted. `deploy explain CODE` tells about every message.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mtasts-deploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _deploy(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")] = False,
+) -> None:
+    """DNS-as-code for MTA-STS (RFC 8461) and TLSRPT (RFC 8460): plan, publish the policy, prove it is served, then move the record."""
+    del version
+
+
+for _command in (
+    init.init,
+    tools.validate,
+    tools.render,
+    plan.plan,
+    plan.show,
+    apply.apply,
+    apply.rollback,
+    look.status,
+    look.history,
+    tools.unlock,
+    tools.explain,
+    tools.schema,
+):
+    app.command(_command.__name__)(_command)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit code. Wrong usage is exit code 1: Typer's 2 would read as "changes"."""
+    stdout = sys.stdout
+    try:
+        code = app(args=list(arguments) or ["--help"], prog_name=_name(), standalone_mode=False)
+    except typer.TyperException as error:
+        return _wrong_usage(error)
+    except typer.Abort:
+        return 130
+    except SystemExit as ending:
+        # Typer turns a broken pipe (`deploy --help | head -1`) into exit code 1 and replaces stdout.
+        return 0 if sys.stdout is not stdout else int(ending.code or 0)
+    return code if isinstance(code, int) else 0
+
+
+def _name() -> str:
+    """As which of its two names the program was called: help and shell completion speak of that one."""
+    called = Path(sys.argv[0]).name
+    return called if called == "mtasts-deploy" else "deploy"
+
+
+def _wrong_usage(error: typer.TyperException) -> int:
+    from mtasts_deploy.cli.session import plain_messages
+
+    context = getattr(error, "ctx", None)
+    command = "deploy" if context is None else context.command_path
+    text = " ".join(error.format_message().split()).replace("Value error, ", "")
+    messages = plain_messages()
+    messages.findings([Diagnostic(code="MTS901", message=text, hint=f"`{command} --help` shows how it is used.")])
+    messages.end()
+    return 1

@@ -1,0 +1,132 @@
+"""`apply` and `rollback`: the two commands that change the world."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtasts_deploy.cli import options
+from mtasts_deploy.cli.plan import lifted, read_plan, selection
+from mtasts_deploy.cli.session import Session, command
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mtasts_deploy.deployment import Options
+
+
+@command()
+def apply(
+    session: Session,
+    plan_file: Annotated[Path | None, typer.Argument(metavar="[PLANFILE]", help="A saved plan: that one and no other.")] = None,
+    domain: options.Domains = None,
+    exclude: options.Excluded = None,
+    allow: options.Allowed = None,
+    auto_approve: options.AutoApprove = False,
+    on_error: Annotated[
+        options.OnErrorName,
+        typer.Option("--on-error", envvar="MTASTS_ON_ERROR", help="What a failing domain means for the others."),
+    ] = "continue",
+    parallelism: options.Parallelism = 10,
+    lock_timeout: options.LockTimeout = "0",
+) -> int:
+    """Do what the plan says, after asking.
+
+    Publishes the policies, proves that they are served, and only then moves the records. Stop it at any moment: what is published is valid,
+    and the next `deploy apply` goes on.
+    """
+    from mtasts_deploy.cli.running import Running
+
+    if plan_file is not None:
+        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--allow": allow})
+    asks = plan_file is None and not auto_approve
+    if asks:
+        _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
+    run = _options("deploy apply", on_error, parallelism, lock_timeout)
+    chosen, lifts = selection(domain, exclude), lifted(allow)
+    saved = None if plan_file is None else read_plan(plan_file)
+    running = Running(session, session.deployment(), "Apply")
+    if saved is not None:
+        running.proposed(saved)
+    with running:
+        result = running.deployment.apply(
+            selection=chosen,
+            lifted=lifts,
+            options=run,
+            approve=running.ask if asks else None,
+            saved=saved,
+            on_plan=running.proposed,
+        )
+    return running.finish(result)
+
+
+@command()
+def rollback(
+    session: Session,
+    domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
+    auto_approve: options.AutoApprove = False,
+    parallelism: options.Parallelism = 10,
+    lock_timeout: options.LockTimeout = "0",
+) -> int:
+    """Go back to before the last change, after asking.
+
+    The policies from before are published again, under fresh ids, through the same steps as any change.
+    """
+    from mtasts_deploy.cli.running import Running
+    from mtasts_deploy.rfc.names import Domain
+
+    if not auto_approve:
+        _somebody_to_ask(session, "--auto-approve")
+    run = _options("deploy rollback", "continue", parallelism, lock_timeout)
+    chosen = [Domain.parse(name) for name in domains or ()]
+    running = Running(session, session.deployment(), "Rollback")
+    with running:
+        result = running.deployment.rollback(chosen, options=run, approve=running.agree if auto_approve else running.ask)
+    return running.finish(result)
+
+
+def _options(command_line: str, on_error: options.OnErrorName, parallelism: int, lock_timeout: str) -> Options:
+    from mtasts_deploy.apply.run import OnError
+    from mtasts_deploy.deployment import Options
+
+    return Options(
+        on_error=OnError(on_error),
+        parallelism=parallelism,
+        lock_timeout=timedelta(seconds=_seconds(lock_timeout)),
+        command=command_line,
+    )
+
+
+def _seconds(text: str) -> int:
+    """A time as the declaration writes it. Raises `UsageError` (MTS911)."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
+    if not (number.isascii() and number.isdigit()) or len(number) > 6:
+        hint = "Seconds, or a number with s, m or h: 30s, 5m, 1h. 0 does not wait."
+        raise UsageError(Diagnostic(code="MTS911", message=f'--lock-timeout "{text}" is no time', hint=hint))
+    return int(number) * units[unit]
+
+
+def _refuse_with_plan(given: dict[str, Iterable[str] | None]) -> None:
+    names = [name for name, values in given.items() if values]
+    if names:
+        raise UsageError(
+            Diagnostic(
+                code="MTS910",
+                message=f"{' and '.join(names)} would change the plan, but a saved plan is applied as it is",
+                hint="Give these options to `deploy plan --out FILE`, look at that plan, and apply it without them.",
+            )
+        )
+
+
+def _somebody_to_ask(session: Session, instead: str) -> None:
+    """Raises `UsageError` (MTS906) where the question could not be asked."""
+    if session.interactive and session.people:
+        return
+    why = "no terminal is there to ask for approval" if session.people else "with --format json nobody is asked for approval"
+    raise UsageError(Diagnostic(code="MTS906", message=f"{why}; nothing was done", hint=f"Approve by {instead}."))

@@ -1,0 +1,46 @@
+"""`status` and `history`: what is live, what senders may hold, what was."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mtasts_deploy.cli.session import Session, command
+
+
+@command()
+def status(
+    session: Session,
+    domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
+) -> int:
+    """Show what is live, what senders may hold, and what is next."""
+    from mtasts_deploy.deployment import Selection
+    from mtasts_deploy.output.standing import standing
+
+    deployment = session.deployment()
+    survey, book = deployment.survey(Selection(domains=tuple(domains or ())))
+    now = survey.plan.created
+    settings = deployment.declaration.domains
+    standings = [
+        standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.get(plan.domain), now) for plan in survey.plan.domains
+    ]
+    session.output.status(standings, survey.plan.strays)
+    return 1 if survey.plan.summary().unknown else 0
+
+
+@command()
+def history(session: Session, domain: Annotated[str, typer.Argument(metavar="DOMAIN", help="Declared, or known to the ledger.")]) -> int:
+    """Show what the ledger remembers of a domain.
+
+    Its policies, its ids with the policies that could be fetched under them, and its MX hosts, with times.
+    """
+    from mtasts_deploy.apply.book import Book
+    from mtasts_deploy.output.interface import Past
+    from mtasts_deploy.rfc.names import Domain
+
+    wanted = Domain.parse(domain)
+    deployment = session.deployment()
+    entry = Book(deployment.store).get(wanted)
+    session.output.history(Past(domain=wanted, entry=entry, now=deployment.clock()))
+    return 0

@@ -1,0 +1,52 @@
+"""The options of the command line, each declared once.
+
+Every option has an `MTASTS_…` variable, except those that approve or lift something: these must be seen where the command is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Format = Literal["human", "json"]
+LogFormat = Literal["text", "json"]
+OnErrorName = Literal["continue", "stop", "rollback"]
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The declaration; by default mta-sts.yaml here.  [env var: MTASTS_CONFIG]"),
+]
+OutputFormat = Annotated[Format, typer.Option("--format", envvar="MTASTS_FORMAT", help="The form of the result on stdout.")]
+JsonInto = Annotated[
+    Path | None, typer.Option("--json-into", metavar="FILE", envvar="MTASTS_JSON_INTO", help="Also write the result as JSON into a file.")
+]
+Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv also what the libraries say.", show_default=False)]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", envvar="MTASTS_QUIET", help="Say nothing on stderr but errors.")]
+Colour = Annotated[
+    bool | None,
+    typer.Option("--color/--no-color", help="Colours; by default on a terminal. NO_COLOR and FORCE_COLOR count, too.", show_default=False),
+]
+Log = Annotated[LogFormat, typer.Option("--log-format", envvar="MTASTS_LOG_FORMAT", help="The form of what is said on stderr.")]
+
+Domains = Annotated[
+    list[str] | None,
+    typer.Option("--domain", metavar="GLOB", envvar="MTASTS_DOMAIN", help="Only the declared domains that match; may be repeated."),
+]
+Excluded = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", envvar="MTASTS_EXCLUDE", help="Not the domains that match; may be repeated."),
+]
+Allowed = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="CODE=DOMAIN", help="Lift a guard for one domain (MTS401=example.com); may be repeated."),
+]
+AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Do not ask.")]
+Parallelism = Annotated[
+    int, typer.Option("--parallelism", min=1, max=100, metavar="N", envvar="MTASTS_PARALLELISM", help="How many domains at a time.")
+]
+LockTimeout = Annotated[
+    str,
+    typer.Option("--lock-timeout", metavar="TIME", envvar="MTASTS_LOCK_TIMEOUT", help="How long to wait for the lock: 30s, 5m, 1h."),
+]

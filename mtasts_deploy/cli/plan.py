@@ -1,0 +1,86 @@
+"""`plan` and `show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtasts_deploy.cli import options
+from mtasts_deploy.cli.session import TOOL, Session, command, save
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from mtasts_deploy.deployment import Lifted, Selection
+    from mtasts_deploy.plan.model import Plan
+
+
+def selection(domain: list[str] | None, exclude: list[str] | None) -> Selection:
+    """What `--domain` and `--exclude` select."""
+    from mtasts_deploy.deployment import Selection
+
+    return Selection(domains=tuple(domain or ()), exclude=tuple(exclude or ()))
+
+
+def lifted(allow: list[str] | None) -> Lifted:
+    """What `--allow` lifts. Raises `UsageError`."""
+    from mtasts_deploy.deployment import Lifted
+
+    return Lifted.parse(allow or ())
+
+
+def read_plan(path: Path) -> Plan:
+    """A saved plan. Raises `UsageError` (MTS771 to MTS773; MTS907: the file cannot be read)."""
+    from mtasts_deploy.plan.file import parse
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"the plan file {path} cannot be read: {error.strerror}"
+        raise UsageError(Diagnostic(code="MTS907", message=message, hint=f"Make one: deploy plan --out {path.name}")) from error
+    return parse(data, str(path))
+
+
+@command()
+def plan(
+    session: Session,
+    domain: options.Domains = None,
+    exclude: options.Excluded = None,
+    allow: options.Allowed = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", envvar="MTASTS_OUT", help="Save the plan, for `deploy apply FILE`.")
+    ] = None,
+    detailed_exitcode: Annotated[
+        bool, typer.Option("--detailed-exitcode", envvar="MTASTS_DETAILED_EXITCODE", help="Exit with 2 if there are changes.")
+    ] = False,
+) -> int:
+    """Show what would change. Writes nothing, takes no lock."""
+    from mtasts_deploy.plan.file import render
+
+    made = session.deployment().plan(selection(domain, exclude), lifted(allow))
+    session.output.plan(made)
+    if out is not None:
+        save(out, render(made, TOOL))
+        session.messages.say(f"Saved: deploy apply {out}")
+    elif made.acting and session.people and not session.automated:
+        session.messages.say("The plan was not saved, so `deploy apply` may find another one. `deploy plan --out plan.json` saves it.")
+    return exit_code(made, detailed=detailed_exitcode)
+
+
+@command()
+def show(session: Session, file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `deploy plan --out` wrote.")]) -> int:
+    """Show a saved plan. Looks at nothing else."""
+    session.output.plan(read_plan(file))
+    return 0
+
+
+def exit_code(made: Plan, *, detailed: bool) -> int:
+    """The exit code of a plan (DESIGN section 10): what could not be observed, then what is blocked, then changes if asked for."""
+    summary = made.summary()
+    if summary.unknown:
+        return 1
+    if summary.blocked:
+        return 3
+    return 2 if detailed and made.acting else 0

@@ -1,0 +1,229 @@
+"""What every command has: the shared options, its output and messages, the declaration; and what becomes of its errors."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+
+from mtasts_deploy import __version__
+from mtasts_deploy.cli import options
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.errors import MtastsError, UsageError
+from mtasts_deploy.output.channel import Channel, wants_colour
+from mtasts_deploy.output.text import counted
+
+if TYPE_CHECKING:
+    from mtasts_deploy.declaration.model import Declaration
+    from mtasts_deploy.deployment import Deployment
+    from mtasts_deploy.output.interface import Messages, Output
+
+TOOL = f"mtasts-deploy {__version__}"
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """The values of the shared options."""
+
+    config: Path | None = None
+    format: options.Format = "human"
+    json_into: Path | None = None
+    verbose: int = 0
+    quiet: bool = False
+    colour: bool | None = None
+    log_format: options.LogFormat = "text"
+
+
+_SHARED: Mapping[str, object] = {
+    "config": options.Config,
+    "format": options.OutputFormat,
+    "json_into": options.JsonInto,
+    "verbose": options.Verbose,
+    "quiet": options.Quiet,
+    "colour": options.Colour,
+    "log_format": options.Log,
+}
+_OF_DATA = ("format", "json_into")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One command on its way."""
+
+    shared: Shared
+    out: Channel
+    err: Channel
+    output: Output
+    messages: Messages
+    environ: Mapping[str, str]
+
+    @property
+    def people(self) -> bool:
+        """Is stdout for people?"""
+        return self.shared.format == "human"
+
+    @property
+    def interactive(self) -> bool:
+        """Is somebody there who can be asked?"""
+        return sys.stdin is not None and sys.stdin.isatty() and self.err.terminal
+
+    @property
+    def automated(self) -> bool:
+        """Are advices to people out of place?"""
+        return bool(self.environ.get("CI") or self.environ.get("MTASTS_IN_AUTOMATION"))
+
+    def declaration(self) -> Declaration:
+        """The declaration. Raises `DeclarationError`."""
+        from mtasts_deploy.declaration.load import find, load
+        from mtasts_deploy.deployment import utc_now
+
+        return load(find(self.shared.config, self.environ), today=utc_now().date())
+
+    def deployment(self) -> Deployment:
+        """The deployment that is declared; its events become messages. Raises `DeclarationError`."""
+        from mtasts_deploy.deployment import Deployment
+
+        declaration = self.declaration()
+        if declaration.warnings:
+            self.messages.say(f"{counted(len(declaration.warnings), 'warning')} about the declaration: see `deploy validate`.")
+        deployment = Deployment.of(declaration)
+        deployment.emit = self.messages.event
+        return deployment
+
+    def log(self) -> None:
+        """Let the libraries log as the options say."""
+        from mtasts_deploy.cli.logs import configure
+
+        configure(self.err, verbose=self.shared.verbose, json_lines=self.shared.log_format == "json")
+
+
+def command(*, data: bool = True) -> Callable[[Callable[Concatenate[Session, P], int]], Callable[..., int]]:
+    """Make a function with a `Session` a command with the shared options; `data`: its result has the formats human and json."""
+    shared = {name: kind for name, kind in _SHARED.items() if data or name not in _OF_DATA}
+
+    def decorate(function: Callable[Concatenate[Session, P], int]) -> Callable[..., int]:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        defaults = Shared()
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=getattr(defaults, name), annotation=kind)
+            for name, kind in shared.items()
+        ]
+
+        @wraps(function)
+        def run(**given: object) -> int:
+            values = {name: given.pop(name) for name in shared}
+            return _run(cast("Callable[..., int]", function), Shared(**values), given)  # type: ignore[arg-type]
+
+        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in own] + added
+        setattr(run, "__signature__", inspect.Signature(parameters, return_annotation=int))  # noqa: B010 - mypy knows no such attribute
+        run.__annotations__ = {one.name: one.annotation for one in parameters}
+        del run.__dict__["__wrapped__"]
+        return run
+
+    return decorate
+
+
+def _run(function: Callable[..., int], shared: Shared, given: Mapping[str, object]) -> int:
+    """The command in its session: errors of ours become diagnostics and an exit code, other errors a request to report them."""
+    out = Channel(sys.stdout, colour=wants_colour(sys.stdout, shared.colour, os.environ))
+    err = Channel(sys.stderr, colour=wants_colour(sys.stderr, shared.colour, os.environ))
+    messages = _messages(shared, err)
+    session: Session | None = None
+    try:
+        session = Session(shared=shared, out=out, err=err, output=_output(shared, out), messages=messages, environ=os.environ)
+        if shared.verbose:
+            session.log()
+        code = function(session, **given)
+    except MtastsError as error:
+        code = error.exit_code
+        messages.findings(error.diagnostics)
+        if session is not None:
+            with contextlib.suppress(MtastsError):  # it may be the very file of --json-into that cannot be written
+                session.output.failed(error.diagnostics, code)
+    except KeyboardInterrupt:
+        messages.end()
+        messages.say("Interrupted.")
+        code = 130
+    except Exception as error:
+        messages.findings([_bug(error)])
+        if shared.verbose > 1:
+            import traceback
+
+            err.write(traceback.format_exc())
+        code = 1
+    return _end(code, messages, out)
+
+
+def _end(code: int, messages: Messages, out: Channel) -> int:
+    out.flush()
+    if out.failure is not None:
+        message = f"the result could not be written to stdout: {out.failure.strerror}"
+        messages.findings([Diagnostic(code="MTS909", message=message, hint="Free some space there, or let stdout go elsewhere.")])
+        code = code or 1
+    messages.end()
+    return code
+
+
+def _bug(error: Exception) -> Diagnostic:
+    return Diagnostic(
+        code="MTS999",
+        message=f"this is a bug in mtasts-deploy, not a mistake of yours: {type(error).__name__}: {error}",
+        hint=f"Please report it with the version ({TOOL}) and what the same command prints with -vv. What is published stays valid; "
+        "`deploy apply` goes on from there.",
+    )
+
+
+def _messages(shared: Shared, err: Channel) -> Messages:
+    from mtasts_deploy.output.messages import JsonMessages, TextMessages
+
+    if shared.log_format == "json":
+        from mtasts_deploy.deployment import utc_now
+
+        return JsonMessages(err, clock=utc_now, quiet=shared.quiet)
+    live = err.terminal and not shared.quiet and os.environ.get("TERM") != "dumb"
+    return TextMessages(err, live=live, quiet=shared.quiet)
+
+
+def plain_messages() -> Messages:
+    """Messages for when no options are known."""
+    return _messages(Shared(), Channel(sys.stderr, colour=wants_colour(sys.stderr, None, os.environ)))
+
+
+def _output(shared: Shared, out: Channel) -> Output:
+    from mtasts_deploy.output.human import Human
+    from mtasts_deploy.output.machine import Machine
+    from mtasts_deploy.output.several import Several
+
+    first: Output = Machine(out.write, TOOL) if shared.format == "json" else Human(out, verbose=shared.verbose > 0)
+    into = shared.json_into
+    if into is None:
+        return first
+    if not into.parent.is_dir():  # found out before anything is done, not at its end
+        raise _unwritable(into, "there is no such directory")
+    return Several(first, Machine(lambda text: save(into, text.encode()), TOOL))
+
+
+def save(path: Path, data: bytes) -> None:
+    """Write a file of the user's, whole or not at all; what is no plain file is written through. Raises `UsageError` (MTS908)."""
+    from mtasts_deploy.files import replace_file
+
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            replace_file(path.resolve(), data)
+    except OSError as error:
+        raise _unwritable(path, error.strerror) from error
+
+
+def _unwritable(path: Path, why: str | None) -> UsageError:
+    return UsageError(
+        Diagnostic(code="MTS908", message=f"{path} cannot be written: {why}", hint="Name a file in a directory where you may write.")
+    )

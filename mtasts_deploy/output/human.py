@@ -1,0 +1,208 @@
+"""Results for people, on stdout. The symbols and the closing line of a plan are API (DESIGN section 6); golden tests hold them still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from mtasts_deploy.apply.report import Outcome
+from mtasts_deploy.catalogue.entry import Entry as Page
+from mtasts_deploy.diagnostics import Diagnostic, Severity
+from mtasts_deploy.output.channel import Channel
+from mtasts_deploy.output.interface import Checked, Past, RunReport, Shipment
+from mtasts_deploy.output.standing import Standing
+from mtasts_deploy.output.tables import history_lines, status_lines
+from mtasts_deploy.output.text import counted, further, listed, plain
+from mtasts_deploy.plan.model import Action, DomainPlan, Plan, Verdict, Wait
+from mtasts_deploy.plan.wording import moment
+
+_COLOURS = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red", Action.KEEP: "dim"}
+_WHAT = 13
+_ORDER = [Outcome.DONE, Outcome.TAKEN_BACK, Outcome.WAITING, Outcome.UNCHANGED, Outcome.BLOCKED, Outcome.UNKNOWN, Outcome.STALE]
+_ORDER += [outcome for outcome in Outcome if outcome not in _ORDER]
+
+
+class Human:
+    """Text on stdout. `verbose`: also what stays as it is."""
+
+    def __init__(self, out: Channel, *, verbose: bool = False) -> None:
+        self._out = out
+        self._verbose = verbose
+
+    def plan(self, plan: Plan) -> None:
+        """A domain after the other, then the closing line."""
+        if plan.partial:
+            self._out.line(self._out.style("PARTIAL: only some of the declared domains were looked at.", "bold"))
+            self._out.line()
+        silent = 0
+        for domain in plan.domains:
+            if domain.verdict is Verdict.UNCHANGED and not domain.findings:
+                silent += 1
+                if self._verbose:
+                    self._out.line(f"= {plain(domain.domain.display)}")
+            else:
+                self._domain(domain)
+        for finding in plan.strays:
+            self._finding(finding, "!" if finding.severity is Severity.ERROR else "warning", indent="")
+            self._out.line()
+        if silent:
+            self._out.line(f"{counted(silent, 'domain')} unchanged.")
+            self._out.line()
+        self._out.line(self._out.style(str(plan.summary()), "bold"))
+        self._out.flush()
+
+    def proposed(self, plan: Plan) -> None:
+        """As a plan that is the result."""
+        self.plan(plan)
+
+    def ran(self, report: RunReport) -> None:
+        """How many domains ended how, and what is left to do by hand."""
+        result = report.result
+        outcomes = [outcome for outcome in sorted(Outcome, key=_ORDER.index) if result.count(outcome)]
+        counts = ", ".join(f"{result.count(outcome)} {outcome.value}" for outcome in outcomes) or "no domains"
+        self._out.line()
+        self._out.line(self._out.style(f"{report.what}: {counts}.", "bold"))
+        for text in self._afterwards(report):
+            self._out.line(text)
+        self._out.flush()
+
+    def checked(self, report: Checked) -> None:
+        """One line if all is well; what is not is said on stderr."""
+        if not any(finding.severity is Severity.ERROR for finding in report.findings):
+            self._out.line(f"{report.name}: valid, {counted(report.domains, 'domain')}.")
+        self._out.flush()
+
+    def status(self, standings: Sequence[Standing], strays: Sequence[Diagnostic]) -> None:
+        """A table."""
+        for line in status_lines(standings, self._out.width):
+            self._out.line(line)
+        for finding in strays:
+            self._out.line()
+            self._finding(finding, "warning", indent="")
+        self._out.flush()
+
+    def history(self, past: Past) -> None:
+        """Policies, ids and MX hosts with their times."""
+        for line in history_lines(past):
+            self._out.line(line)
+        self._out.flush()
+
+    def pages(self, pages: Sequence[Page]) -> None:
+        """One page whole, several as a list."""
+        if len(pages) > 1:
+            for page in pages:
+                self._out.line(f"{page.code}  {page.title}")
+        else:
+            for page in pages:
+                self._page(page)
+        self._out.flush()
+
+    def failed(self, findings: Sequence[Diagnostic], exit_code: int) -> None:
+        """Nothing: `Messages` tells people."""
+        del findings, exit_code
+        self._out.flush()
+
+    def _domain(self, domain: DomainPlan) -> None:
+        self._heading(domain)
+        blocked = domain.verdict is Verdict.BLOCKED
+        if not blocked:
+            for line in domain.lines:
+                self._line(line.action, line.what, line.text)
+        for finding in domain.findings:
+            self._finding(finding, _mark(finding, domain.verdict))
+        if blocked:
+            self._not_done(domain)
+        else:
+            self._waits(domain)
+            for note in domain.notes:
+                self._out.line(f"  {self._out.style(plain(note), 'dim')}")
+        self._out.line()
+
+    def _heading(self, domain: DomainPlan) -> None:
+        name, where = plain(domain.domain.display), plain(domain.where)
+        room = min(self._out.width, 120) - len(name) - len(where)
+        bold = self._out.style(name, "bold")
+        if not where:
+            self._out.line(bold)
+        elif room >= 2 or not self._out.terminal:
+            self._out.line(f"{bold}{' ' * max(room, 2)}{self._out.style(where, 'dim')}")
+        else:
+            self._out.line(bold)
+            self._out.line(f"  {self._out.style(where, 'dim')}")
+
+    def _line(self, action: Action, what: str, text: str) -> None:
+        symbol = self._out.style(action.value, _COLOURS[action])
+        self._out.line(f"  {symbol} {what:<{_WHAT}}{plain(text)}".rstrip())
+
+    def _not_done(self, domain: DomainPlan) -> None:
+        """What a blocked domain would change: not counted, and not to be taken for something that happens."""
+        for line in domain.lines:
+            if line.action is not Action.KEEP:
+                self._out.line(f"    {'not done':<{_WHAT}}{line.action.value} {line.what} {plain(line.text)}".rstrip())
+
+    def _waits(self, domain: DomainPlan) -> None:
+        for step in domain.steps:
+            if isinstance(step, Wait):
+                until = f" until {moment(step.until)}" if step.until is not None else ""
+                self._out.line(f"    {'wait':<{_WHAT}}{step.what}{until}: {plain(step.text)}")
+                if step.code:
+                    self._out.line(f"    {'':<{_WHAT}}lifted by --allow {step.code}={domain.domain}")
+
+    def _finding(self, finding: Diagnostic, mark: str, indent: str = "  ") -> None:
+        colour = "red" if mark in "!?" else "yellow"
+        place = "" if finding.where is None else f"{finding.where}: "
+        self._out.line(f"{indent}{self._out.style(f'{mark} {finding.code}', colour)} {plain(place + finding.message)}")
+        for text in further(finding):
+            self._out.line(f"{indent}    {text}")
+
+    def _page(self, page: Page) -> None:
+        self._out.line(self._out.style(f"{page.code}: {page.title}", "bold"))
+        for label, text in (("Why it matters", page.why), ("What to do", page.fix)):
+            self._out.line()
+            self._out.line(f"{label}:")
+            for line in _wrapped(text, min(self._out.width, 100)):
+                self._out.line(line)
+        for label, text in (("Bad", page.bad), ("Good", page.good)):
+            if text:
+                self._out.line()
+                self._out.line(f"{label}:")
+                for line in text.strip("\n").splitlines():
+                    self._out.line(f"    {line}")
+        if page.ref:
+            self._out.line()
+            self._out.line(f"See {page.ref}.")
+
+    def _afterwards(self, report: RunReport) -> Iterator[str]:
+        result = report.result
+        if result.taken_back:
+            yield "The run failed; what it had changed was taken back."
+        if result.count(Outcome.UNFINISHED) or result.count(Outcome.INTERRUPTED):
+            yield "What is published is valid. Run `deploy apply` again: it looks at what is there and goes on."
+        yield from _shipping(report.ship)
+
+
+def _mark(finding: Diagnostic, verdict: Verdict) -> str:
+    if finding.severity is Severity.ERROR:
+        return "?" if verdict is Verdict.UNKNOWN else "!"
+    return "warning" if finding.severity is Severity.WARN else "note"
+
+
+def _shipping(ship: Shipment) -> Iterator[str]:
+    """The order that keeps senders right: nobody may see an id whose policy is not served yet (RFC 8461 §8.1)."""
+    if not ship.policies and not ship.zones:
+        return
+    yield ""
+    if not ship.domains:
+        yield f"These are files until you ship them: {listed(ship.zones)}."
+        return
+    yield "These are files until you ship them. In this order:"
+    yield f"  1. ship {listed(ship.policies)}"
+    urls = [domain.policy_url for domain in ship.domains]
+    yield f"  2. fetch {listed(urls, 3)} and compare: the new policy must be what is served"
+    if ship.zones:
+        yield f"  3. only then ship {listed(ship.zones)}"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, width=width, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)

@@ -1,0 +1,103 @@
+"""The seam to people and programs: `Output` gives results (stdout), `Messages` says what happens meanwhile and what is wrong (stderr)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from mtasts_deploy.apply.report import Event, Result
+from mtasts_deploy.catalogue.entry import Entry as Page
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.ledger.model import Entry
+from mtasts_deploy.output.standing import Standing
+from mtasts_deploy.plan.model import Plan
+from mtasts_deploy.rfc.names import Domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """What is left to do by hand after a run on files: directories of policies and of zones, and the domains whose policy changed."""
+
+    policies: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    domains: tuple[Domain, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """A finished run: `what` is `Apply` or `Rollback`, `plan` what was to be done."""
+
+    what: str
+    plan: Plan
+    result: Result
+    ship: Shipment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What `validate` found in a declaration (`name`) with so many domains."""
+
+    name: str
+    domains: int
+    findings: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What the ledger remembers of a domain at a moment; no entry: nothing."""
+
+    domain: Domain
+    entry: Entry | None
+    now: datetime
+
+
+class Output(Protocol):
+    """Shows results. One call a command, except that an apply first shows what it proposes."""
+
+    def plan(self, plan: Plan) -> None:
+        """A plan that is the result."""
+
+    def proposed(self, plan: Plan) -> None:
+        """A plan that is about to be carried out."""
+
+    def ran(self, report: RunReport) -> None:
+        """How a run ended."""
+
+    def checked(self, report: Checked) -> None:
+        """What `validate` found."""
+
+    def status(self, standings: Sequence[Standing], strays: Sequence[Diagnostic]) -> None:
+        """How domains stand."""
+
+    def history(self, past: Past) -> None:
+        """What is remembered of a domain."""
+
+    def pages(self, pages: Sequence[Page]) -> None:
+        """Pages of the catalogue of codes."""
+
+    def failed(self, findings: Sequence[Diagnostic], exit_code: int) -> None:
+        """The command could not do what it was asked to; `Messages` has told people why."""
+
+
+class Messages(Protocol):
+    """Says things while a command goes on. May be called from several threads."""
+
+    def begin(self, domains: int) -> None:
+        """A run begins that will change so many domains."""
+
+    def event(self, event: Event) -> None:
+        """Something happened in a run."""
+
+    def findings(self, findings: Iterable[Diagnostic]) -> None:
+        """What is wrong, or worth knowing."""
+
+    def say(self, text: str) -> None:
+        """A sentence; not said with `--quiet`."""
+
+    def question(self, text: str) -> None:
+        """A question; the answer is read by the caller."""
+
+    def end(self) -> None:
+        """Nothing more comes."""

@@ -1,0 +1,58 @@
+"""The same results in several formats at once (`--json-into`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mtasts_deploy.catalogue.entry import Entry as Page
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.output.interface import Checked, Output, Past, RunReport
+from mtasts_deploy.output.standing import Standing
+from mtasts_deploy.plan.model import Plan
+
+
+class Several:
+    """Hands everything to each of its outputs."""
+
+    def __init__(self, *outputs: Output) -> None:
+        self._outputs = outputs
+
+    def plan(self, plan: Plan) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.plan(plan)
+
+    def proposed(self, plan: Plan) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.proposed(plan)
+
+    def ran(self, report: RunReport) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.ran(report)
+
+    def checked(self, report: Checked) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.checked(report)
+
+    def status(self, standings: Sequence[Standing], strays: Sequence[Diagnostic]) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.status(standings, strays)
+
+    def history(self, past: Past) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.history(past)
+
+    def pages(self, pages: Sequence[Page]) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.pages(pages)
+
+    def failed(self, findings: Sequence[Diagnostic], exit_code: int) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.failed(findings, exit_code)
