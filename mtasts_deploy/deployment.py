@@ -5,10 +5,9 @@ The only code that names a concrete adapter. Tests build a `Deployment` with ada
 
 from __future__ import annotations
 
-import fnmatch
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,10 +22,10 @@ from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
-from mtasts_deploy.plan.guards import LIFTABLE
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
 from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
+from mtasts_deploy.plan.selection import Lifted, Selection
 from mtasts_deploy.rfc.names import Domain
 
 if TYPE_CHECKING:
@@ -39,80 +38,6 @@ if TYPE_CHECKING:
 def utc_now() -> datetime:
     """The time in UTC, whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which declared domains a call is about: globs over A-labels or U-labels; none: all of them."""
-
-    domains: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    @property
-    def partial(self) -> bool:
-        """Does it leave anything out?"""
-        return bool(self.domains or self.exclude)
-
-    def pick(self, declared: Mapping[Domain, DomainSettings]) -> dict[Domain, DomainSettings]:
-        """The selected domains. Raises `UsageError` for a pattern that matches none."""
-        if not self.partial:
-            return dict(declared)
-        for pattern in self.domains:
-            if not any(_matches(domain, pattern) for domain in declared):
-                raise UsageError(
-                    Diagnostic(
-                        code="MTS903",
-                        message=f"no declared domain matches {pattern!r}",
-                        hint="`deploy status` lists the declared domains; `*` and `?` stand for any characters.",
-                    )
-                )
-        return {
-            domain: settings
-            for domain, settings in declared.items()
-            if (not self.domains or any(_matches(domain, pattern) for pattern in self.domains))
-            and not any(_matches(domain, pattern) for pattern in self.exclude)
-        }
-
-
-def _matches(domain: Domain, pattern: str) -> bool:
-    pattern = pattern.lower().rstrip(".")
-    return fnmatch.fnmatchcase(str(domain), pattern) or fnmatch.fnmatchcase(domain.unicode, pattern)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifted:
-    """Guards lifted on the command line: code and domain."""
-
-    pairs: frozenset[tuple[str, Domain]] = frozenset()
-
-    @classmethod
-    def parse(cls, options: Iterable[str]) -> Lifted:
-        """Read `MTS401=example.com` options. Raises `UsageError` for another form or a code that cannot be lifted."""
-        pairs = set()
-        for option in options:
-            code, equals, name = option.partition("=")
-            if not equals or not name:
-                raise UsageError(
-                    Diagnostic(
-                        code="MTS904", message=f"--allow {option}: expected CODE=DOMAIN", hint="For example: --allow MTS401=example.com"
-                    )
-                )
-            if code not in LIFTABLE:
-                raise UsageError(
-                    Diagnostic(
-                        code="MTS905",
-                        message=f"--allow {option}: {code} cannot be lifted",
-                        hint=f"These can: {', '.join(sorted(LIFTABLE))}. `deploy explain {code}` says what to do instead.",
-                    )
-                )
-            pairs.add((code, Domain.parse(name)))
-        return cls(pairs=frozenset(pairs))
-
-    def for_domain(self, settings: DomainSettings) -> frozenset[str]:
-        """The codes lifted for this domain, on the command line or in the declaration (whose expired entries are errors there)."""
-        if not self.pairs and not settings.allow:
-            return frozenset()
-        return frozenset({code for code, domain in self.pairs if domain == settings.domain} | {one.code for one in settings.allow})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -392,7 +317,7 @@ def _checked(plan: DomainPlan, fresh: DomainPlan) -> DomainPlan:
 
     if fresh.verdict in (Verdict.BLOCKED, Verdict.UNKNOWN):
         return _without(plan, fresh.verdict, *fresh.findings)
-    differing = [name for name, mark in plan.inputs.items() if fresh.inputs.get(name, mark) != mark]
-    if differing or not fresh.steps:
-        return _without(plan, Verdict.STALE, stale(plan.domain, differing or ["everything"]))
-    return plan
+    if not fresh.steps:
+        return _without(plan, Verdict.STALE, stale(plan.domain, ["the domain (what the plan asks for is live already)"]))
+    differing = [name for name, mark in plan.inputs.items() if fresh.inputs[name] != mark]
+    return _without(plan, Verdict.STALE, stale(plan.domain, differing)) if differing else plan

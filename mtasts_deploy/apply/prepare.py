@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, report
@@ -68,14 +69,25 @@ def _compare(tools: Tools, work: Work, seen: Observed) -> None:
         hosts = tools.book.entry(work.plan.domain).live_hosts(tools.clock())
         uncovered = sorted(host for host in hosts if not covers(policy, host))
         if uncovered and not any(finding.code == "MTS401" for finding in work.plan.findings):
-            work.end(tools, Stage.PREPARE, Outcome.STALE, stale(work.plan.domain, [f"mx ({', '.join(uncovered)})"]))
+            work.end(tools, Stage.PREPARE, Outcome.STALE, stale(work.plan.domain, [f"the MX records ({', '.join(uncovered)})"]))
+
+
+_WORDS: Final = {
+    "_mta-sts": "the _mta-sts record",
+    "_smtp._tls": "the _smtp._tls record",
+    "mx": "the MX records",
+    "policy": "the served policy",
+    "settings": "the declaration",
+    "ledger": "the ledger",
+}
 
 
 def stale(domain: Domain, what: Sequence[str]) -> Diagnostic:
-    """The world has moved since the plan was made."""
+    """The world has moved since the plan was made: `what` are the names of plan inputs, or words for people."""
+    changed = " and ".join(_WORDS.get(name, name) for name in what)
     return Diagnostic(
         code="MTS702",
-        message=f"{', '.join(what)} changed since the plan was made; the domain is left as it is",
+        message=f"{changed} changed since the plan was made; the domain is left as it is",
         domain=str(domain),
         hint="Run `deploy plan` again and look at what it says now.",
     )

@@ -13,20 +13,20 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from mtasts_deploy.deployment import Lifted, Selection
     from mtasts_deploy.plan.model import Plan
+    from mtasts_deploy.plan.selection import Lifted, Selection
 
 
 def selection(domain: list[str] | None, exclude: list[str] | None) -> Selection:
     """What `--domain` and `--exclude` select."""
-    from mtasts_deploy.deployment import Selection
+    from mtasts_deploy.plan.selection import Selection
 
     return Selection(domains=tuple(domain or ()), exclude=tuple(exclude or ()))
 
 
 def lifted(allow: list[str] | None) -> Lifted:
     """What `--allow` lifts. Raises `UsageError`."""
-    from mtasts_deploy.deployment import Lifted
+    from mtasts_deploy.plan.selection import Lifted
 
     return Lifted.parse(allow or ())
 

@@ -17,7 +17,6 @@ from mtasts_deploy.cli import options
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, UsageError
 from mtasts_deploy.output.channel import Channel, wants_colour
-from mtasts_deploy.output.text import counted
 
 if TYPE_CHECKING:
     from mtasts_deploy.declaration.model import Declaration
@@ -89,6 +88,7 @@ class Session:
     def deployment(self) -> Deployment:
         """The deployment that is declared; its events become messages. Raises `DeclarationError`."""
         from mtasts_deploy.deployment import Deployment
+        from mtasts_deploy.output.text import counted
 
         declaration = self.declaration()
         if declaration.warnings:

@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import StateError
-from mtasts_deploy.ledger.model import Before, Entry, Exposure, MxSighting, PublicPolicy
+from mtasts_deploy.ledger.model import Before, Blind, Entry, Exposure, MxSighting, PublicPolicy
 
 FORMAT_VERSION: Final = 1
 Json = Mapping[str, object]
@@ -135,6 +135,7 @@ def _json(entry: Entry) -> Json:
             }
             for text, known in entry.ids.items()
         },
+        blind=None if entry.blind is None else _sparse(since=entry.blind.since, until=entry.blind.until, ttl=entry.blind.ttl),
         mx={host: _sparse(since=seen.since, missed=seen.missed) for host, seen in entry.mx.items()},
         mx_ttl=entry.mx_ttl,
         mx_watched=entry.mx_watched,
@@ -174,6 +175,7 @@ def _maybe(raw: object) -> datetime | None:
 def _entry(raw: Json) -> Entry:
     get = cast("dict[str, object]", raw).get
     before = cast("Json | None", get("before"))
+    blind = cast("Json | None", get("blind"))
     return Entry(
         policies={
             digits: PublicPolicy(
@@ -185,6 +187,7 @@ def _entry(raw: Json) -> Entry:
             for digits, policy in cast("dict[str, Json]", get("policies", {})).items()
         },
         ids={text: _exposure(text, known) for text, known in cast("dict[str, Json]", get("ids", {})).items()},
+        blind=None if blind is None else _blind(blind),
         mx={
             host: MxSighting(host=host, since=_moment(seen["since"]), missed=_maybe(seen.get("missed")))
             for host, seen in cast("dict[str, Json]", get("mx", {})).items()
@@ -199,6 +202,10 @@ def _entry(raw: Json) -> Entry:
         dns=tuple(cast("list[str]", get("dns", []))),
         host=cast("str", get("host", "")),
     )
+
+
+def _blind(raw: Json) -> Blind:
+    return Blind(since=_moment(raw["since"]), until=_maybe(raw.get("until")), ttl=int(cast("int", raw.get("ttl", 0))))
 
 
 def _exposure(text: str, raw: Json) -> Exposure:

@@ -59,6 +59,18 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blind:
+    """The last time without exactly one valid `_mta-sts` record: then senders keep what they hold (RFC 8461 §3.1).
+
+    Some sender may still have such an answer in its cache until `until` (None: it is so now); `ttl` is how long it may be cached.
+    """
+
+    since: datetime
+    until: datetime | None = None
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MxSighting:
     """An MX host of the domain: first seen, and the first look that missed it (None while it is there)."""
 
@@ -96,6 +108,7 @@ class Entry:
 
     policies: Mapping[str, PublicPolicy] = field(default_factory=dict)
     ids: Mapping[str, Exposure] = field(default_factory=dict)
+    blind: Blind | None = None
     mx: Mapping[str, MxSighting] = field(default_factory=dict)
     mx_ttl: int = 0
     mx_watched: datetime | None = None
@@ -110,6 +123,10 @@ class Entry:
     def fetchable(self) -> frozenset[str]:
         """The bytes, by digits, that may be fetched now."""
         return frozenset(digits for digits, policy in self.policies.items() if policy.until is None)
+
+    def may_be_blind(self, now: datetime) -> bool:
+        """May some sender find no valid record now, and so keep what it holds?"""
+        return self.blind is not None and (self.blind.until is None or now < self.blind.until)
 
     def live_hosts(self, now: datetime) -> frozenset[str]:
         """The MX hosts that some sender may still have in its cache: those that are there, and those missed for less than one MX TTL."""

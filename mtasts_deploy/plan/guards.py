@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from mtasts_deploy.declaration.model import DomainSettings
+from mtasts_deploy.declaration.model import LIFTABLE, DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.facts import HostedPolicy, LiveMx, RecordKind
 from mtasts_deploy.ledger.model import Entry
@@ -17,8 +17,6 @@ from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan.publication import Publication
 from mtasts_deploy.rfc.policy import Mode
 
-LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS411", "MTS701"})
-"""The codes that `--allow` and `allow:` can lift for a domain."""
 WEEK: Final = 604800
 
 
