@@ -116,7 +116,7 @@ class Deployment:
                 survey = self._survey(book, selection, lifted)
                 on_plan(survey.plan)
             else:
-                survey = self._same(book, saved, lifted)
+                survey = self._same(book, saved)
             return self._run(lease, book, survey, options)
 
     def rollback(
@@ -126,20 +126,21 @@ class Deployment:
         options: Options | None = None,
         approve: Callable[[Plan], bool],
     ) -> Result | None:
-        """Take the last change of these domains (none: of all) back to what was live before it; None if `approve` says no."""
+        """Take the last change of these domains back to what was live before it; without any, what the last run changed. None if
+        `approve` says no.
+        """
         options = options or Options(command="deploy rollback")
         with self._lease(options) as lease:
             book = Book(self.store)
-            chosen = [self._settings(domain) for domain in domains] or list(self.declaration.domains.values())
-            survey = self._rollback_survey(book, chosen)
+            survey = self._rollback_survey(book, self._to_take_back(book, domains), partial=bool(domains))
             if not approve(survey.plan):
                 return None
             return self._run(lease, book, survey, options, rollback=True)
 
     def rollback_plan(self, domains: Sequence[Domain]) -> Plan:
         """What `rollback` would do now. Writes nothing."""
-        chosen = [self._settings(domain) for domain in domains] or list(self.declaration.domains.values())
-        return self._rollback_survey(Book(self.store), chosen).plan
+        book = Book(self.store)
+        return self._rollback_survey(book, self._to_take_back(book, domains), partial=bool(domains)).plan
 
     def survey(self, selection: Selection | None = None) -> tuple[Survey, Book]:
         """The plan of this moment with all that it was made from, for `status`, `history` and `render`. Writes nothing."""
@@ -182,18 +183,26 @@ class Deployment:
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
 
-    def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings]) -> Survey:
+    def _to_take_back(self, book: Book, domains: Sequence[Domain]) -> list[DomainSettings]:
+        """The named domains; without any, those that the last run changed."""
+        if domains:
+            return [self._settings(domain) for domain in domains]
+        changed = [(before, settings) for domain, settings in self.declaration.domains.items() if (before := book.entry(domain).before)]
+        last = max((before for before, _ in changed), key=lambda before: before.at, default=None)
+        return [settings for before, settings in changed if last is not None and before.run == last.run]
+
+    def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings], *, partial: bool) -> Survey:
         places = {settings.domain: self._place(settings) for settings in chosen}
         seen = self._world().observe(places.values())
         now = self.clock()
         plans = [rollback_domain(settings, seen[settings.domain], book.get(settings.domain), now) for settings in chosen]
-        return Survey(plan=Plan(domains=tuple(plans), created=now, partial=True), seen=seen, places=places)
+        return Survey(plan=Plan(domains=tuple(plans), created=now, partial=partial), seen=seen, places=places)
 
-    def _same(self, book: Book, saved: Plan, lifted: Lifted) -> Survey:
+    def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
         from mtasts_deploy.apply.prepare import stale
 
-        chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.acting}
+        chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
         seen = self._world().observe(places.values())
         now = self.clock()
@@ -205,10 +214,10 @@ class Deployment:
             elif settings is None:
                 plans.append(_without(plan, Verdict.STALE, stale(plan.domain, ["the declaration"])))
             else:
-                fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, lifted.for_domain(settings))
+                fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
                 plans.append(_checked(plan, fresh))
         return Survey(
-            plan=Plan(domains=tuple(plans), created=saved.created, partial=saved.partial, strays=saved.strays), seen={}, places=places
+            plan=Plan(domains=tuple(plans), created=saved.created, partial=saved.partial, strays=saved.strays), seen=seen, places=places
         )
 
     def _stray_places(self, book: Book) -> dict[Domain, Place]:
@@ -269,7 +278,7 @@ class Deployment:
         works = [self._work(plan) for plan in survey.plan.acting]
 
         def take_back(changed: Sequence[Work]) -> list[Work]:
-            back = self._rollback_survey(book, [work.settings for work in changed])
+            back = self._rollback_survey(book, [work.settings for work in changed], partial=True)
             return [self._backwards(tools, plan) for plan in back.plan.domains]
 
         return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
@@ -311,6 +320,15 @@ def _without(plan: DomainPlan, verdict: Verdict, *findings: Diagnostic) -> Domai
     return DomainPlan(domain=plan.domain, verdict=verdict, where=plan.where, findings=findings)
 
 
+def _done_already(domain: Domain) -> Diagnostic:
+    return Diagnostic(
+        code="MTS702",
+        message="what the plan asks for is live already: somebody has applied it since it was made",
+        domain=str(domain),
+        hint="There is nothing to do for it; `deploy plan` shows what is left.",
+    )
+
+
 def _checked(plan: DomainPlan, fresh: DomainPlan) -> DomainPlan:
     """A saved plan against the world of this moment: it may only stop."""
     from mtasts_deploy.apply.prepare import stale
@@ -318,6 +336,6 @@ def _checked(plan: DomainPlan, fresh: DomainPlan) -> DomainPlan:
     if fresh.verdict in (Verdict.BLOCKED, Verdict.UNKNOWN):
         return _without(plan, fresh.verdict, *fresh.findings)
     if not fresh.steps:
-        return _without(plan, Verdict.STALE, stale(plan.domain, ["the domain (what the plan asks for is live already)"]))
+        return _without(plan, Verdict.STALE, _done_already(plan.domain))
     differing = [name for name, mark in plan.inputs.items() if fresh.inputs[name] != mark]
     return _without(plan, Verdict.STALE, stale(plan.domain, differing)) if differing else plan

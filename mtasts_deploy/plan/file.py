@@ -34,8 +34,8 @@ Json = Mapping[str, object]
 
 
 def digest(plan: Plan) -> str:
-    """SHA-256 (hex) over the steps of all domains: equal steps, equal digest, whenever and wherever the plan was made."""
-    steps = {str(domain.domain): [_timeless(step) for step in domain.steps] for domain in plan.domains if domain.steps}
+    """SHA-256 (hex) over the steps of all domains, and the codes lifted for them: equal whenever and wherever the plan was made."""
+    steps = {str(domain.domain): [*map(_timeless, domain.steps), *domain.lifted] for domain in plan.domains if domain.steps}
     return hashlib.sha256(_canonical(steps).encode()).hexdigest()
 
 
@@ -103,6 +103,7 @@ def _domain(plan: DomainPlan) -> Json:
         "findings": [finding_json(finding) for finding in plan.findings],
         "inputs": dict(plan.inputs),
         "repair": plan.repair,
+        "lifted": list(plan.lifted),
     }
 
 
@@ -185,6 +186,7 @@ def _read_domain(raw: Json) -> DomainPlan:
         findings=tuple(_finding(one) for one in cast("list[Json]", raw["findings"])),
         inputs=dict(cast("dict[str, str]", raw["inputs"])),
         repair=bool(raw["repair"]),
+        lifted=tuple(cast("list[str]", raw["lifted"])),
     )
 
 

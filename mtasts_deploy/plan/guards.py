@@ -15,6 +15,7 @@ from mtasts_deploy.facts import HostedPolicy, LiveMx, RecordKind
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan.publication import Publication
+from mtasts_deploy.plan.wording import duration
 from mtasts_deploy.rfc.policy import Mode
 
 WEEK: Final = 604800
@@ -107,7 +108,7 @@ def policy_guards(settings: DomainSettings, plan: Publication, changes: bool) ->
         yield Diagnostic(
             code="MTS405",
             severity=Severity.ERROR if plan.first_enforce else Severity.WARN,
-            message=f"the first enforce policy would be held for {settings.max_age} seconds; a mistake in it lasts as long",
+            message=f"the first enforce policy would be held for {duration(settings.max_age)}; a mistake in it lasts as long",
             hint="Start with `max_age: 1w` or less; lengthen it when a week in enforce has gone well.",
             ref="RFC 8461 §3.2",
         )

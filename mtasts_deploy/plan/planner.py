@@ -38,6 +38,9 @@ from mtasts_deploy.plan.wording import consequence, duration, moment, policy_cha
 from mtasts_deploy.rfc.policy import Mode, PolicyId
 from mtasts_deploy.rfc.records import StsRecord
 
+_KEPT_POLICY = (Line(action=Action.KEEP, what="policy", text=""), Line(action=Action.KEEP, what="_mta-sts", text=""))
+_KEPT_TLSRPT = (Line(action=Action.KEEP, what="_smtp._tls", text=""),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -60,7 +63,8 @@ def plan_domain(
     lost = entry.lost is not None and (stored is None or stored.lost != entry.lost)
     parts = (_policy_part(settings, seen, entry, now, allowed, lost), _tlsrpt_part(settings, seen, entry))
     found = (*seen.homeless, *(finding for part in parts for finding in part.findings))
-    return assemble(settings, seen, stored, parts, about(settings, guards.lift(found, allowed)))
+    plan = assemble(settings, seen, stored, parts, about(settings, guards.lift(found, allowed)))
+    return replace(plan, lifted=tuple(sorted(allowed))) if allowed else plan
 
 
 def assemble(
@@ -80,7 +84,7 @@ def assemble(
         verdict=verdict,
         where=where(seen) if steps or findings else "",
         steps=steps,
-        lines=tuple(line for part in parts for line in part.lines),
+        lines=tuple(line for part in parts for line in part.lines) if steps else (),
         notes=tuple(note for part in parts for note in part.notes) if steps else (),
         findings=findings,
         inputs=inputs(settings, seen, stored) if steps else {},
@@ -157,7 +161,7 @@ def publish(seen: Observed, entry: Entry, plan: Publication, ttl: int, now: date
     id_ = str(pick_id(entry, [text for text, _ in seen.ids], plan.body, now))
     changes = _changes(seen.sts, RecordKind.STS, StsRecord(id=PolicyId.parse(id_)).render(), ttl)
     if not put and not changes:
-        return Part()
+        return Part(lines=_KEPT_POLICY)
     steps: list[Step] = []
     if put:
         steps.append(PutPolicy(host=seen.host, location=seen.location, before=hosted.version if hosted else None, body=plan.body))
@@ -240,7 +244,7 @@ def tlsrpt_steps(seen: Observed, wanted: str | None, ttl: int) -> Part:
     changes = _changes(seen.tlsrpt, RecordKind.TLSRPT, wanted, ttl)
     found = tuple(guards.site_guards(seen.tlsrpt, RecordKind.TLSRPT)) if wanted is not None or changes else ()
     if not changes:
-        return Part(findings=found)
+        return Part(lines=_KEPT_TLSRPT if wanted is not None else (), findings=found)
     old = _live(seen.tlsrpt, RecordKind.TLSRPT)
     if wanted is None:
         step: Step = RemoveRecords(changes=changes)
