@@ -169,6 +169,7 @@ class Deployment:
 
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
         chosen = selection.pick(self.declaration.domains)
+        lifted.check(self.declaration.domains)
         world = self._world()
         places = {domain: self._place(settings) for domain, settings in chosen.items()}
         strays = {} if selection.partial else self._stray_places(book)
@@ -196,7 +197,10 @@ class Deployment:
         seen = self._world().observe(places.values())
         now = self.clock()
         plans = [rollback_domain(settings, seen[settings.domain], book.get(settings.domain), now) for settings in chosen]
-        return Survey(plan=Plan(domains=tuple(plans), created=now, partial=partial), seen=seen, places=places)
+        runs = {before for settings in chosen if (before := book.entry(settings.domain).before) and not before.taken}
+        said = sorted({f"run {before.run} of {before.at:%Y-%m-%d %H:%M} UTC" for before in runs})
+        heading = f"Takes back {' and '.join(said)}." if said else "There is nothing to take back."
+        return Survey(plan=Plan(domains=tuple(plans), created=now, partial=partial, heading=heading), seen=seen, places=places)
 
     def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""

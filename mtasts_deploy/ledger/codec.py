@@ -31,6 +31,14 @@ def is_shard(key: str) -> bool:
     return re.fullmatch(r"ledger/[0-9a-f]{2}\.json", key) is not None
 
 
+def _why(data: bytes, error: Exception) -> str:
+    if b"<<<<<<< " in data:
+        return "it holds the conflict markers of a merge"
+    if not data.strip(b"\0 \r\n"):
+        return "it is empty" if not data else "it holds nothing but zeros or blanks"
+    return str(error) if isinstance(error, ValueError) else "it is not an object of domains"
+
+
 class Shard:
     """One shard; its entries are decoded when they are asked for."""
 
@@ -45,8 +53,8 @@ class Shard:
         try:
             document = json.loads(data)
             version, domains = document["format_version"], document["domains"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise _corrupt(location, str(error)) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise _corrupt(location, _why(data, error)) from error
         if not isinstance(version, int) or not isinstance(domains, dict) or not all(isinstance(entry, dict) for entry in domains.values()):
             raise _corrupt(location, "it is not an object of domains")
         if version > FORMAT_VERSION:
@@ -91,7 +99,8 @@ def _corrupt(location: str, why: str) -> StateError:
             code="MTS761",
             message=f"{location} is not a ledger shard: {why}",
             hint=f"Restore {location} from version control or a backup. Without one, remove it: its domains then count as seen for the "
-            "first time, their next ids carry a counter, and nothing else is lost.",
+            "first time, their next ids carry a counter, and what senders may still hold is taken to be the worst for a year. After a "
+            "merge conflict, keep every line of both sides; where both have a line for a domain, keep the one of the later run.",
         )
     )
 
@@ -158,6 +167,7 @@ def _before_json(before: Before) -> Json:
         tlsrpt=before.tlsrpt,
         tlsrpt_changed=before.tlsrpt_changed,
         done=before.done,
+        taken=before.taken,
     )
 
 
@@ -230,4 +240,5 @@ def _before(raw: Json) -> Before:
         tlsrpt=cast("str | None", raw.get("tlsrpt")),
         tlsrpt_changed=bool(raw.get("tlsrpt_changed", False)),
         done=bool(raw.get("done", False)),
+        taken=bool(raw.get("taken", False)),
     )

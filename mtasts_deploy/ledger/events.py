@@ -178,7 +178,7 @@ def confirmed(entry: Entry, id_: str, now: datetime) -> Entry:
 
 def changing(entry: Entry, before: Before) -> Entry:
     """Before a run changes the domain: remember what to go back to, unless an unfinished run already has noted it."""
-    if entry.before is not None and not entry.before.done:
+    if entry.before is not None and not entry.before.done and not entry.before.taken:
         if before.tlsrpt_changed and not entry.before.tlsrpt_changed:
             return replace(entry, before=replace(entry.before, tlsrpt=before.tlsrpt, tlsrpt_changed=True))
         return entry
@@ -206,7 +206,7 @@ def taking_back(entry: Entry) -> Entry:
 
 def took_back(entry: Entry) -> Entry:
     """A rollback has done all that it had to do: there is nothing more to go back to."""
-    return replace(entry, before=None)
+    return entry if entry.before is None else replace(entry, before=replace(entry.before, taken=True))
 
 
 def declared_anew(entry: Entry) -> Entry:

@@ -67,7 +67,7 @@ def parse(data: bytes, name: str) -> Plan:
     try:
         raw = cast("Json", json.loads(data))
         version = raw["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _unusable("MTS771", name, "it is not a plan file, or it is truncated") from error
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise _unusable("MTS772", name, f"it has format {version}; this version reads up to {FORMAT_VERSION}")
@@ -81,7 +81,7 @@ def parse(data: bytes, name: str) -> Plan:
 
 
 def _unusable(code: str, name: str, why: str) -> UsageError:
-    return UsageError(Diagnostic(code=code, message=f"{name} cannot be used: {why}", hint=f"Make a new one: deploy plan --out {name}"))
+    return UsageError(Diagnostic(code=code, message=f"{name} cannot be used: {why}", hint="Make a new one: deploy plan --out plan.json"))
 
 
 def _canonical(data: object) -> str:

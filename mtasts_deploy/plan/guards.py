@@ -16,6 +16,7 @@ from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan.publication import Publication
 from mtasts_deploy.plan.wording import duration
+from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import Mode
 
 WEEK: Final = 604800
@@ -162,24 +163,24 @@ def unmanaged(seen: Observed) -> Iterator[Diagnostic]:
         )
 
 
-def taken_back(entry: Entry, digits: str | None, tlsrpt: str | None) -> Iterator[Diagnostic]:
+def taken_back(entry: Entry, domain: Domain, digits: str | None, tlsrpt: str | None) -> Iterator[Diagnostic]:
     """What a rollback took back is not published again until the declaration changes."""
     if entry.taken_back & {digits, tlsrpt}:
         yield Diagnostic(
             code="MTS701",
             message="the declaration asks for what a rollback has taken back",
-            hint="Change the declaration, or lift this with `--allow MTS701=DOMAIN` to publish it again.",
+            hint=f"Change the declaration, or lift this with `--allow MTS701={domain}` to publish it again.",
         )
 
 
-def foreign_tlsrpt(live: tuple[str, ...], published: str | None) -> Iterator[Diagnostic]:
+def foreign_tlsrpt(live: tuple[str, ...], published: str | None, domain: Domain) -> Iterator[Diagnostic]:
     """`tlsrpt: false` removes the record that we published; another's is not ours to remove."""
     for value in live:
         if value != published:
             yield Diagnostic(
                 code="MTS408",
                 message=f'`tlsrpt: false` would remove a record that this tool did not publish: "{value}"',
-                hint="Leave `tlsrpt` out to leave it alone, or lift this with `--allow MTS408=DOMAIN` to remove it.",
+                hint=f"Leave `tlsrpt` out to leave it alone, or lift this with `--allow MTS408={domain}` to remove it.",
                 ref="RFC 8460 §3",
             )
 

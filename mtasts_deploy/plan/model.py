@@ -175,12 +175,16 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A whole plan. `partial`: only some of the declared domains were looked at. `strays` are findings about no declared domain."""
+    """A whole plan. `partial`: only some of the declared domains were looked at. `strays` are findings about no declared domain.
+
+    `heading` says in a sentence what the plan is, where it is not what the declaration asks for.
+    """
 
     domains: tuple[DomainPlan, ...]
     created: datetime
     partial: bool = False
     strays: tuple[Diagnostic, ...] = ()
+    heading: str = ""
 
     @property
     def acting(self) -> tuple[DomainPlan, ...]:

@@ -31,7 +31,7 @@ class Selection:
         """The selected domains. Raises `UsageError` for a pattern that matches none."""
         if not self.partial:
             return dict(declared)
-        for pattern in self.domains:
+        for pattern in (*self.domains, *self.exclude):
             if not any(_matches(domain, pattern) for domain in declared):
                 raise UsageError(
                     Diagnostic(
@@ -64,8 +64,9 @@ class Lifted:
         """Read `MTS401=example.com` options. Raises `UsageError` for another form or a code that cannot be lifted."""
         pairs = set()
         for option in options:
-            code, equals, name = option.partition("=")
-            if not equals or not name:
+            code, _, name = option.partition("=")
+            code = code.upper()
+            if not code or not name:
                 raise UsageError(
                     Diagnostic(
                         code="MTS904", message=f"--allow {option}: expected CODE=DOMAIN", hint="For example: --allow MTS401=example.com"
@@ -81,6 +82,13 @@ class Lifted:
                 )
             pairs.add((code, Domain.parse(name)))
         return cls(pairs=frozenset(pairs))
+
+    def check(self, declared: Mapping[Domain, DomainSettings]) -> None:
+        """Raises `UsageError` (MTS903) for a domain that is not declared: what was to be lifted would stay in force unsaid."""
+        for code, domain in sorted(self.pairs):
+            if domain not in declared:
+                message = f"--allow {code}={domain.display}: no such domain is declared"
+                raise UsageError(Diagnostic(code="MTS903", message=message, hint="`deploy status` lists the declared domains."))
 
     def for_domain(self, settings: DomainSettings) -> frozenset[str]:
         """The codes lifted for this domain, on the command line or in the declaration (whose expired entries are errors there)."""

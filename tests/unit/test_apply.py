@@ -270,3 +270,31 @@ def test_rollback_without_domains_takes_back_the_last_run_only(sandbox: Sandbox)
     result = sandbox.rollback()
     assert set(result.outcomes) == {OTHER}
     assert served(sandbox) == (True, False)
+
+
+def test_an_apply_after_a_rollback_that_was_cut_short_pays_the_owed_id_and_nothing_more(sandbox: Sandbox):
+    sandbox.apply()
+    with sandbox.failing(broken("write example.com.")):
+        assert sandbox.rollback("example.com").exit_code == 6
+    assert not served(sandbox)[0]
+    assert sandbox.apply().exit_code == 0
+    assert sandbox.live_id().startswith(str(policy_id(sandbox.host.files[EXAMPLE])) + "r")
+    assert sandbox.apply().exit_code == 3, "the declaration still asks for what was taken back"
+
+
+def test_a_lost_policy_file_is_put_again_in_enforce(sandbox: Sandbox):
+    sandbox.declare("domains:\n  example.com: {mode: enforce}\n")
+    sandbox.apply("MTS411=example.com")
+    sandbox.declare("domains:\n  example.com: {mode: enforce, max_age: 4w}\n")
+    sandbox.apply()
+    del sandbox.host.files[EXAMPLE]
+    assert sandbox.apply().exit_code == 0
+    assert "mode: enforce" in sandbox.served()
+
+
+def test_a_second_rollback_goes_no_further_back_by_itself(sandbox: Sandbox):
+    sandbox.apply()
+    sandbox.rollback()
+    before = sandbox.served()
+    assert sandbox.rollback().outcomes == {EXAMPLE: Outcome.UNCHANGED, OTHER: Outcome.UNCHANGED}
+    assert sandbox.served() == before
