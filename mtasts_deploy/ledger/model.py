@@ -84,8 +84,8 @@ class Before:
     """What was live before the last run that changed the domain: where `rollback` goes back to.
 
     `policy` names the bytes that were served (None: no file), `sts` says whether a `_mta-sts` record of ours was live, `tlsrpt` is our
-    `_smtp._tls` value (None: none, or not touched by the run when `tlsrpt_changed` is False). `done`: the run finished this domain. `taken`: it
-    was taken back.
+    `_smtp._tls` value (None: none, or not touched by the run when `tlsrpt_changed` is False). `done`: the run finished this domain.
+    `taken`: it was taken back.
     """
 
     run: str
@@ -127,7 +127,7 @@ class Entry:
         return frozenset(digits for digits, policy in self.policies.items() if policy.until is None)
 
     def unknown_id_may_be_visible(self, now: datetime) -> bool:
-        """May some sender see an id of unknown exposures: one that was live uncounted, or one that had gone shortly before the first sight?"""
+        """May some sender see an id of unknown exposures: one that was live uncounted, or one that had gone just before the first sight?"""
         longest = max([DAY, *(known.ttl for known in self.ids.values())])
         gone_before = self.incomplete is not None and now < self.incomplete + timedelta(seconds=longest)
         return gone_before or any(known.visible(now) and not known.counted for known in self.ids.values())
