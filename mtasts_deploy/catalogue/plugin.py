@@ -35,4 +35,33 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         bad="a.example.com: {dns: [plugin, local]}\nb.example.com: {dns: local}    (both in the zone example.com)",
         good="a.example.com: {dns: [plugin, local]}\nb.example.com: {dns: [plugin, local]}",
     ),
+    Entry(
+        code="MTS483",
+        title="A record of ours stands in another source of the zone",
+        why="The plugin publishes the record with the id whose policy is served. A second one, written by hand, would name other bytes, "
+        "and senders that find two values use none. octodns-sync stops before it changes anything.",
+        fix="Remove the record from the source that the message names; the plugin publishes it from now on. Or let the plugin take its "
+        "place with `populate_should_replace: true`.",
+        bad="_mta-sts: {type: TXT, value: v=STSv1\\; id=20260101\\;}    (in the zone file, beside the source of the plugin)",
+        ref="RFC 8461 §3.1",
+    ),
+    Entry(
+        code="MTS484",
+        title="A new MX host that a policy in use does not name",
+        why="A sender that holds a policy in mode enforce refuses to deliver to an MX host that it does not name, and it need not look "
+        "again before the policy runs out, or before the id in DNS changes. So the policy must name the host before the MX record does. "
+        "octodns-sync leaves the zone as it is. Hosts that the ledger has seen as MX hosts never stop a zone.",
+        fix="Add the host to `mx:` of the domain. Run `deploy apply`, then octodns-sync, which publishes the new id, then `deploy apply`, "
+        "which sees it. One TTL of the record later the MX record may be added. To turn this off for a zone, disable the validator in the "
+        "`validators` of that zone in the octoDNS config.",
+        bad="zone example.com gets MX mx3.example.com while the served policy has mode enforce and mx1, mx2",
+        good="example.com: {mx: [zone, mx3.example.com]}",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS485",
+        title="This octoDNS knows no validators of zones",
+        why="They came with octoDNS 1.18; before it the config cannot name one. octodns-sync stops before it changes anything.",
+        fix="Install octoDNS 1.18 or newer, or remove the validator from the octoDNS config.",
+    ),
 )
