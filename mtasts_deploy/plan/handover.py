@@ -18,7 +18,7 @@ from mtasts_deploy.plan.model import Action, DomainPlan, HandOver, Line, SiteCha
 from mtasts_deploy.plan.wording import short_id
 from mtasts_deploy.rfc.names import Domain
 
-WAIT: Final = "octodns-sync"
+WAIT: Final = "record"
 """What a plan waits for between the hand-over and the sight of the record."""
 
 
@@ -41,13 +41,13 @@ def published(seen: Observed, record: str) -> bool:
 
 def wait_for_sts(id_: str) -> Wait:
     """Until octodns-sync has run."""
-    return Wait(what=WAIT, until=None, text=f"it publishes the _mta-sts record with id {short_id(id_)} when it runs next")
+    return Wait(what=WAIT, until=None, text=f"octodns-sync publishes the _mta-sts record with id {short_id(id_)} when it runs next")
 
 
 def wait_for_tlsrpt(wanted: str | None) -> Wait:
     """The TLSRPT record needs no proof, so octodns-sync takes it from the declaration."""
     verb = "removes" if wanted is None else "publishes"
-    return Wait(what=WAIT, until=None, text=f"it {verb} the _smtp._tls record when it runs next")
+    return Wait(what=WAIT, until=None, text=f"octodns-sync {verb} the _smtp._tls record when it runs next")
 
 
 def record_line(seen: Observed, step: HandOver | None, text: str) -> Line:

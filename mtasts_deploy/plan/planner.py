@@ -177,7 +177,7 @@ def publish(settings: DomainSettings, seen: Observed, entry: Entry, plan: Public
         steps.append(PutPolicy(host=seen.host, location=seen.location, before=hosted.version if hosted else None, body=plan.body))
     steps += [Barrier(body=plan.body), *([move] if move else []), *waits]
     lines = (_policy_line(hosted, plan, put), *lines)
-    return Part(steps=tuple(steps), lines=lines, notes=tuple(_notes(seen, entry, plan, put, now)))
+    return Part(steps=tuple(steps), lines=lines, notes=tuple(_notes(seen, entry, plan, put, live != [id_], now)))
 
 
 def _policy_line(hosted: HostedPolicy | None, plan: Publication, put: bool) -> Line:
@@ -197,12 +197,12 @@ def _id_text(seen: Observed, id_: str) -> str:
     return f"id {' and '.join(old)} → {short_id(id_)}" if [text for text, _ in seen.ids] != [id_] else f"id {short_id(id_)}"
 
 
-def _notes(seen: Observed, entry: Entry, plan: Publication, put: bool, now: datetime) -> Iterator[str]:
+def _notes(seen: Observed, entry: Entry, plan: Publication, put: bool, fresh: bool, now: datetime) -> Iterator[str]:
     old = plan.served if seen.ids else None
     said = consequence(old, plan.policy)
     if said is not None:
         yield said
-    if not put and seen.ids:
+    if not put and fresh and seen.ids:
         yield "The bytes stay; the id changes because the live one may stand for other bytes too, or its past is unknown."
     if put and isinstance(seen.hosted, HostedPolicy) and plan.served is not None and seen.ids:
         until = horizon(entry, digits_of(seen.hosted.body), now)

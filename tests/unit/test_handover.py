@@ -70,7 +70,7 @@ def test_until_octodns_sync_has_run_the_domain_waits_and_nothing_is_handed_over_
     before = handed(sandbox)
     plan = sandbox.one()
     assert plan.verdict is Verdict.WAITING
-    assert [(step.what, step.until) for step in plan.steps if isinstance(step, Wait)] == [("octodns-sync", None)]
+    assert [(step.what, step.until) for step in plan.steps if isinstance(step, Wait)] == [("record", None)]
     assert sandbox.apply().exit_code == 0
     assert handed(sandbox) == before
     sync(sandbox)
@@ -204,7 +204,9 @@ def test_the_tlsrpt_record_is_waited_for_only(sandbox: Sandbox):
     sandbox.target.set_txt("_smtp._tls.example.com", "v=TLSRPTv1; rua=mailto:a@example.org", ttl=60)
     assert sandbox.one().verdict is Verdict.UNCHANGED
     sandbox.declare("domains:\n  example.com: {dns: [plugin, local], tlsrpt: false}\n")
-    assert [step.text for step in sandbox.one().steps if isinstance(step, Wait)] == ["it removes the _smtp._tls record when it runs next"]
+    assert [step.text for step in sandbox.one().steps if isinstance(step, Wait)] == [
+        "octodns-sync removes the _smtp._tls record when it runs next"
+    ]
     assert sandbox.apply().exit_code == 0
     assert not [call for call in sandbox.faults.calls if call.startswith("write ")]
 
