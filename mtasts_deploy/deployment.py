@@ -22,6 +22,7 @@ from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
+from mtasts_deploy.plan.handover import blocked, two_writers
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
 from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
@@ -162,7 +163,14 @@ class Deployment:
     def _place(self, settings: DomainSettings) -> Place:
         zones = settings.zone
         fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx"), zones)
-        return Place(domain=settings.domain, dns=settings.dns, host=settings.host, zones=fixed)
+        return Place(domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed)
+
+    def _two_writers(self, world: World) -> Mapping[Domain, Diagnostic]:
+        """What stops domains in whose zone both octodns-sync and `deploy apply` would write, whichever domains were asked for."""
+        declared = self.declaration.domains.values()
+        if len({settings.plugin for settings in declared}) < 2:
+            return {}
+        return two_writers(declared, lambda settings: world.zones_of(self._place(settings)))
 
     def _world(self) -> World:
         return World(self.targets, self.hosts)
@@ -175,8 +183,9 @@ class Deployment:
         strays = {} if selection.partial else self._stray_places(book)
         seen = world.observe([*places.values(), *strays.values()])
         now = self.clock()
+        stops = self._two_writers(world)
         plans = [
-            plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings))
+            blocked(plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings)), stops.get(domain))
             for domain, settings in sorted(chosen.items())
         ]
         findings = tuple(finding for domain in strays if (finding := self._stray(seen[domain])))
@@ -194,9 +203,14 @@ class Deployment:
 
     def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings], *, partial: bool) -> Survey:
         places = {settings.domain: self._place(settings) for settings in chosen}
-        seen = self._world().observe(places.values())
+        world = self._world()
+        seen = world.observe(places.values())
         now = self.clock()
-        plans = [rollback_domain(settings, seen[settings.domain], book.get(settings.domain), now) for settings in chosen]
+        stops = self._two_writers(world)
+        plans = [
+            blocked(rollback_domain(settings, seen[settings.domain], book.get(settings.domain), now), stops.get(settings.domain))
+            for settings in chosen
+        ]
         runs = {before for settings in chosen if (before := book.entry(settings.domain).before) and not before.taken}
         said = sorted({f"run {before.run} of {before.at:%Y-%m-%d %H:%M} UTC" for before in runs})
         heading = f"Takes back {' and '.join(said)}." if said else "There is nothing to take back."
@@ -208,8 +222,10 @@ class Deployment:
 
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
-        seen = self._world().observe(places.values())
+        world = self._world()
+        seen = world.observe(places.values())
         now = self.clock()
+        stops = self._two_writers(world)
         plans: list[DomainPlan] = []
         for plan in saved.domains:
             settings = chosen.get(plan.domain)
@@ -219,7 +235,7 @@ class Deployment:
                 plans.append(_without(plan, Verdict.STALE, stale(plan.domain, ["the declaration"])))
             else:
                 fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
-                plans.append(_checked(plan, fresh))
+                plans.append(_checked(plan, blocked(fresh, stops.get(plan.domain))))
         return Survey(
             plan=Plan(domains=tuple(plans), created=saved.created, partial=saved.partial, strays=saved.strays), seen=seen, places=places
         )

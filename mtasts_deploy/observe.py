@@ -25,11 +25,15 @@ NEGATIVE_TTL = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`)."""
+    """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`).
+
+    `plugin`: octodns-sync writes the records.
+    """
 
     domain: Domain
     dns: tuple[str, ...]
     host: str
+    plugin: bool = False
     zones: Mapping[str, ZoneName] | None = None
 
 
@@ -132,6 +136,12 @@ class World:
                 return zone
             rest = rest.partition(".")[2]
         return None
+
+    def zones_of(self, place: Place) -> frozenset[ZoneName]:
+        """The zones that hold a domain's two records, as far as they can be found; only lists of zones are read."""
+        asked = _Asked(place, self)
+        names = (place.domain.sts_record, place.domain.tlsrpt_record)
+        return frozenset(zone for name in names for _, zone in asked.names[name])
 
     def observe(self, places: Iterable[Place]) -> dict[Domain, Observed]:
         """Look at every domain. Every zone is read once, whatever the number of its domains."""

@@ -13,7 +13,7 @@ from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_agai
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import LeaseLost, MtastsError, Refused
 from mtasts_deploy.facts import HostedPolicy, RecordKind, TxtSet, ZoneName
-from mtasts_deploy.ledger.events import declared_anew, finished, pushing, took_back
+from mtasts_deploy.ledger.events import declared_anew, finished, handing_over, pushing, took_back
 from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan.model import Barrier, PutPolicy, PutRecords, SiteChange
 from mtasts_deploy.rfc.names import Domain
@@ -43,6 +43,8 @@ def commit(tools: Tools, works: Sequence[Work]) -> None:
                 work.end(tools, Stage.COMMIT, Outcome.INTERRUPTED)
             continue
         _commit(tools, chunk, concerned)
+    for chunk_of_works in chunks([work for work in works if work.open and work.plan.hand_over is not None]):
+        _hand_over(tools, chunk_of_works)
     finish(tools, [work for work in works if work.open])
     tools.book.save(tools.lease.prove)
 
@@ -62,12 +64,7 @@ def _works(pushes: Sequence[Push]) -> list[Work]:
 
 
 def _commit(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> None:
-    seen = look_again(tools, works)
-    for work in works:
-        wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)
-        found = seen[work.plan.domain].hosted
-        if wanted is not None and not (isinstance(found, HostedPolicy) and found.body == wanted):
-            work.end(tools, Stage.COMMIT, Outcome.STALE, not_served(work, wanted, found))
+    seen = _fetch_once_more(tools, works)
     for push in pushes:
         _compare(tools, push, seen)
     going = [work for work in works if work.open]
@@ -81,6 +78,41 @@ def _commit(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> None
             # Certainly nothing was written, so the note of the push is taken back: the id was never visible.
             tools.book.set(work.plan.domain, earlier[work.plan.domain])
     _confirm(tools, pushes, going)
+    tools.book.save(tools.lease.prove)
+
+
+def _fetch_once_more(tools: Tools, works: Sequence[Work]) -> dict[Domain, Observed]:
+    """Look again just before the push; a domain whose planned policy is no longer served ends here."""
+    seen = look_again(tools, works)
+    for work in works:
+        wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)
+        found = seen[work.plan.domain].hosted
+        if wanted is not None and not (isinstance(found, HostedPolicy) and found.body == wanted):
+            work.end(tools, Stage.COMMIT, Outcome.STALE, not_served(work, wanted, found))
+    return seen
+
+
+def _hand_over(tools: Tools, works: Sequence[Work]) -> None:
+    """Leave the records to octodns-sync (`dns: plugin`). It may run at any time, so the write of the ledger is the push itself."""
+    if tools.stop.requested:
+        for work in works:
+            work.end(tools, Stage.COMMIT, Outcome.INTERRUPTED)
+        return
+    seen = _fetch_once_more(tools, works)
+    for work in works:
+        domain, step = work.plan.domain, work.plan.hand_over
+        if not work.open or step is None:
+            continue
+        entry = tools.book.entry(domain)
+        known = entry.ids.get(step.id)
+        if seen[domain].unknown:
+            work.end(tools, Stage.COMMIT, Outcome.UNKNOWN, *seen[domain].unknown)
+        elif known is not None and known.spent:
+            work.end(tools, Stage.COMMIT, Outcome.STALE, stale(domain, ["_mta-sts"]))
+        else:
+            body = next(other.body for other in work.plan.steps if isinstance(other, Barrier))
+            tools.book.set(domain, handing_over(entry, step.id, body, step.ttl, tools.clock()))
+            work.begun = True
     tools.book.save(tools.lease.prove)
 
 

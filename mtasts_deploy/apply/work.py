@@ -12,7 +12,7 @@ from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import HostedPolicy, RecordKind
-from mtasts_deploy.ledger.events import confirmed, digits_of, read_back, saw
+from mtasts_deploy.ledger.events import confirmed, digits_of, read_back, saw, written_by_us
 from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.model import DomainPlan, SiteChange
@@ -138,7 +138,10 @@ def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
     """Put a look into the ledger: what was seen was exposed; what is confirmed closes what went before."""
     if seen.unknown:
         return
-    entry = saw(tools.book.entry(seen.domain), seen.look(), now)
+    entry = tools.book.entry(seen.domain)
+    if not place.plugin:
+        entry = written_by_us(entry)
+    entry = saw(entry, seen.look(), now)
     entry = settle(entry, seen, now)
     if entry.ids or entry.policies:
         entry = replace(entry, dns=place.dns, host=place.host)
@@ -156,7 +159,7 @@ def settle(entry: Entry, seen: Observed, now: datetime) -> Entry:
 
 
 def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before:
-    """What is live now, to go back to."""
+    """What is live now, to go back to; a record that octodns-sync may publish at any time counts as live."""
     hosted = seen.hosted
     body = hosted.body if isinstance(hosted, HostedPolicy) else None
     live = [value for site in seen.tlsrpt for value in site.ours(RecordKind.TLSRPT)]
@@ -164,7 +167,7 @@ def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before
         run=tools.run,
         at=tools.clock(),
         policy=None if body is None else digits_of(body),
-        sts=bool(seen.ids),
+        sts=bool(seen.ids) or tools.book.entry(seen.domain).to_publish is not None,
         tlsrpt=live[0] if tlsrpt is not None and live else None,
         tlsrpt_changed=tlsrpt is not None,
     )

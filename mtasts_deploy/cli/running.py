@@ -153,6 +153,7 @@ def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
         policies=tuple(sorted(_folder(path) for path in folders)),
         zones=tuple(sorted(_folder(path) for path in zones)),
         domains=tuple(domain.domain for domain in policies),
+        octodns=any(domain.hand_over is not None for domain in changed),
     )
 
 

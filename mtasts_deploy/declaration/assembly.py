@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from mtasts_deploy.declaration import rules, shape
-from mtasts_deploy.declaration.model import Allowance, Declaration, DomainSettings, HostSpec, Places, ProviderSpec, StateSpec
+from mtasts_deploy.declaration.model import PLUGIN, Allowance, Declaration, DomainSettings, HostSpec, Places, ProviderSpec, StateSpec
 from mtasts_deploy.declaration.nodes import Node
 from mtasts_deploy.declaration.schema import ZONE_FILES
 from mtasts_deploy.declaration.settings import EMPTY, Block, Names, read_block
@@ -124,6 +124,10 @@ class Assembly:
         known = {}
         for name, node in providers.children.items():
             self._secrets(name, node)
+            if name == PLUGIN:
+                where = shape.span(self._main.root, ("providers", name), self._main.name, key=True)
+                hint = "Give it another name: `dns: plugin` means that octodns-sync writes the records."
+                self._note("MTS481", f"a provider cannot have the name {PLUGIN}", where, hint=hint)
             chosen = _children(node).get("class")
             if chosen is None or not isinstance(chosen.value, str) or chosen.value == ZONE_FILES:
                 known[name] = node.value

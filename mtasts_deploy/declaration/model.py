@@ -18,6 +18,10 @@ LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "
 """The codes that `--allow` and `allow:` can lift for a domain."""
 
 
+PLUGIN: Final = "plugin"
+"""The value of `dns` that leaves the records to octodns-sync; no provider can have this name."""
+
+
 class Sts(Enum):
     """Who publishes the MTA-STS policy of a domain."""
 
@@ -99,6 +103,7 @@ class DomainSettings:
 
     `max_age` and `ttl` are seconds. `mx_zone`: follow the MX records of the zone, beside the patterns in `mx`. `tlsrpt` is None where the
     record is not managed (what is there stays), empty where the one that we published is to go, else the normalised URIs in their order.
+    `dns` are the providers that hold the records; with `plugin`, octodns-sync writes them and these providers are only looked at.
     `zone` is one zone for all records, or zones by `sts`, `tlsrpt` and `mx`, or None: found by the longest match. `where` is the place of
     the domain's name, `at` has those of its own settings; neither counts in `==`.
     """
@@ -112,6 +117,7 @@ class DomainSettings:
     mx: tuple[MxPattern, ...] = ()
     tlsrpt: tuple[str, ...] | None = None
     dns: tuple[str, ...] = ("local",)
+    plugin: bool = False
     host: str = "local"
     zone: ZoneName | Mapping[str, ZoneName] | None = None
     ttl: int = 3600

@@ -74,7 +74,7 @@ class Settings(_Shape):
     tlsrpt: False_ | Text | Annotated[list[Text], Field(min_length=1)] = ""
     """Where reports go: a URI (mailto: or https:) or a list; `false` removes the record that we published. Default: not managed."""
     dns: Text | Annotated[list[Text], Field(min_length=1)] = "local"
-    """The provider that holds the records, or a list of providers. Default: local."""
+    """The provider that holds the records, or a list of providers. With `plugin` in the list octodns-sync writes. Default: local."""
     host: Text = "local"
     """The host that serves the policy. Default: local."""
     zone: Text | Zones = ""

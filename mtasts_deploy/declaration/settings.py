@@ -12,7 +12,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Any, Final
 
-from mtasts_deploy.declaration.model import LIFTABLE, Allowance, Confirm, Sts
+from mtasts_deploy.declaration.model import LIFTABLE, PLUGIN, Allowance, Confirm, Sts
 from mtasts_deploy.declaration.shape import EXPECTED, Fault
 from mtasts_deploy.declaration.wording import close, did_you_mean, shown
 from mtasts_deploy.diagnostics import Severity
@@ -155,10 +155,15 @@ _uri = lru_cache(maxsize=65_536)(parse_rua)
 def _dns(value: Any, values: dict[str, Any], faults: list[Fault], names: Names) -> None:
     listed = [value] if isinstance(value, str) else value
     for index, name in enumerate(listed):
-        if name not in names.providers:
+        if name != PLUGIN and name not in names.providers:
             path = ("dns",) if isinstance(value, str) else ("dns", index)
             faults.append(_undefined(path, "MTS150", "provider", name, names.providers))
-    values["dns"] = tuple(dict.fromkeys(listed))
+    values["dns"] = tuple(dict.fromkeys(name for name in listed if name != PLUGIN))
+    values["plugin"] = PLUGIN in listed
+    if not values["dns"]:
+        message = "`dns` is only `plugin`: there is no provider in which to look whether octodns-sync has published the records"
+        hint = "Name the provider that octodns-sync writes to beside it, such as [plugin, local]; it is read, never written."
+        faults.append(Fault(path=("dns",), code="MTS480", message=message, hint=hint))
 
 
 def _host(value: Any, values: dict[str, Any], faults: list[Fault], names: Names) -> None:

@@ -45,10 +45,16 @@ def _hush(logger: logging.Logger) -> None:
 
 
 def ready(provider: Any) -> Any:
-    """The provider, with its logger quiet and refused if it can never be a target (octodns-bind's ZoneFileProvider loses the zone)."""
+    """The provider, with its logger quiet and refused if it can never be a target."""
     prepare()
     if isinstance(getattr(provider, "log", None), logging.Logger):
         _hush(provider.log)
+    refuse_unusable(provider)
+    return provider
+
+
+def refuse_unusable(provider: Any) -> None:
+    """Raise `Refused` (MTS462) for a provider that loses whole zones as a target: octodns-bind's ZoneFileProvider."""
     for kind in type(provider).__mro__:
         if kind.__name__ == "ZoneFileProvider" and kind.__module__.startswith("octodns_bind"):
             raise _refused(
@@ -56,7 +62,6 @@ def ready(provider: Any) -> Any:
                 f"the provider {provider.id} (octodns_bind.ZoneFileProvider) overwrites the whole zone file with our records only",
                 "Use octodns_bind.Rfc2136Provider, or keep the zone as YAML.",
             )
-    return provider
 
 
 def _refused(code: str, message: str, hint: str | None = None) -> Refused:
@@ -75,12 +80,13 @@ def _missing(provider: Any, zone: ZoneName, exists: object) -> bool:
     return not exists and zone not in (zones(provider) or ())
 
 
-def _raw(value: Any) -> str:
+def raw_value(value: Any) -> str:
+    """The text of one TXT value, without octoDNS's escaping."""
     return str(value.to_raw_text()) if hasattr(value, "to_raw_text") else raw(str(value), True)
 
 
 def _txt(record: Any) -> TxtSet | None:
-    return TxtSet(values=tuple(_raw(value) for value in record.values), ttl=record.ttl) if record is not None else None
+    return TxtSet(values=tuple(raw_value(value) for value in record.values), ttl=record.ttl) if record is not None else None
 
 
 def read_zone(provider: Any, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
@@ -91,7 +97,7 @@ def read_zone(provider: Any, zone: ZoneName, names: Collection[str]) -> ZoneFact
     try:
         exists = ready(provider).populate(existing, target=True, lenient=True)
         if _missing(provider, zone, exists):
-            return Unknown(reason=_no_zone(provider, zone))
+            return Unknown(reason=no_zone(provider, zone))
         return _facts(existing, provider.id, zone, names)
     except MtastsError as error:
         return Unknown(reason=error.diagnostics[0])
@@ -99,7 +105,8 @@ def read_zone(provider: Any, zone: ZoneName, names: Collection[str]) -> ZoneFact
         return Unknown(reason=_unreadable(provider, zone, error))
 
 
-def _no_zone(provider: Any, zone: ZoneName) -> Diagnostic:
+def no_zone(provider: Any, zone: ZoneName) -> Diagnostic:
+    """What to say of a zone that is not there."""
     message = f"provider {provider.id} has no zone {zone[:-1]}; octoDNS would create it"
     return Diagnostic(code="MTS458", message=message, hint="Create the zone there, or correct `zone` or `dns` of the domain.")
 
@@ -114,14 +121,20 @@ def said(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _facts(existing: Any, provider: str, zone: ZoneName, names: Collection[str]) -> ZoneFacts:
-    by_name: dict[str, dict[str, Any]] = {}
+def by_name(existing: Any, zone: ZoneName) -> dict[str, dict[str, Any]]:
+    """The records of an octoDNS zone by absolute name (no root dot) and type."""
+    owners: dict[str, dict[str, Any]] = {}
     for record in existing.records:
-        by_name.setdefault(absolute(zone, record.name), {})[record._type] = record
-    found = {name: _name_facts(by_name[name]) for name in names if name in by_name}
+        owners.setdefault(absolute(zone, record.name), {})[record._type] = record
+    return owners
+
+
+def _facts(existing: Any, provider: str, zone: ZoneName, names: Collection[str]) -> ZoneFacts:
+    owners = by_name(existing, zone)
+    found = {name: _name_facts(owners[name]) for name in names if name in owners}
     cuts: dict[str, str] = {}
     for name in names:
-        cuts.update(_cuts(by_name, zone, name))
+        cuts.update(_cuts(owners, zone, name))
     return ZoneFacts(provider=provider, zone=zone, names=found, cuts=cuts)
 
 
@@ -163,15 +176,14 @@ class _Overlay(BaseProcessor):  # type: ignore[misc, unused-ignore]
         target: Any,  # noqa: ARG002
         lenient: bool = True,  # noqa: ARG002
     ) -> tuple[Any, Any]:
-        by_name: dict[str, dict[str, Any]] = {}
+        owners = by_name(existing, self.zone)
         for record in existing.records:
-            by_name.setdefault(absolute(self.zone, record.name), {})[record._type] = record
             if record._type != _TXT or record.name not in self.changes:
                 desired.add_record(record, replace=True, lenient=True)
         for key, changes in self.changes.items():
             name = absolute(self.zone, key)
-            _refuse_if_blocked(by_name, self.zone, name)
-            old = by_name.get(name, {}).get(_TXT)
+            refuse_if_blocked(owners, self.zone, name)
+            old = owners.get(name, {}).get(_TXT)
             self.existing[key] = _as_planned(name, changes, _txt(old))
             self._carry_metadata(desired, key, old)
         return desired, existing
@@ -196,12 +208,13 @@ def _as_planned(name: str, changes: Sequence[RecordChange], found: TxtSet | None
     return found
 
 
-def _refuse_if_blocked(by_name: Mapping[str, Mapping[str, Any]], zone: ZoneName, name: str) -> None:
-    cname = by_name.get(name, {}).get("CNAME")
+def refuse_if_blocked(owners: Mapping[str, Mapping[str, Any]], zone: ZoneName, name: str) -> None:
+    """Raise `Refused` where no TXT record can stand at `name`: a CNAME there (MTS459), NS or DNAME at or above it (MTS460)."""
+    cname = owners.get(name, {}).get("CNAME")
     if cname is not None:
         message = f"{name} is a CNAME for {host(str(cname.value))}, so it can hold no TXT record (RFC 1034 §3.6.2)"
         raise _refused("MTS459", message, "Remove the CNAME, or publish the record where it points and declare `sts: elsewhere`.")
-    for cut, type_ in _cuts(by_name, zone, name).items():
+    for cut, type_ in _cuts(owners, zone, name).items():
         if type_ == "DNAME" and cut == name:
             continue
         message = f"{name} lies at or below {cut}, which has {type_} records: this zone does not answer for it"
@@ -274,17 +287,17 @@ def _checked_plan(provider: Any, zone: ZoneName, changes: Mapping[str, Sequence[
     try:
         wanted = {key: _wanted(group) for key, group in changes.items()}
         desired = _desired(zone, wanted)
-        _seed_root_ns(provider, zone, desired)
+        if (root := root_ns(provider, zone)) is not None:
+            desired.add_record(root, lenient=True)
         plan = provider.plan(desired, processors=[overlay], lenient=True)
         if (plan is None or not plan.exists) and _missing(provider, zone, plan.exists if plan else _exists(provider, zone)):
-            raise Refused(_no_zone(provider, zone))
+            raise Refused(no_zone(provider, zone))
     except MtastsError:
         raise
     except Exception as error:
         raise Refused(_unreadable(provider, zone, error)) from error
     if plan is not None and plan.meta:
-        message = f"provider {provider.id} would also change the zone {zone[:-1]} itself: {plan.meta}"
-        raise _refused("MTS461", message, "Make that change yourself, or correct the provider's options.")
+        raise Refused(zone_level(provider, zone, plan.meta))
     mine = [change for change in (plan.changes if plan else []) if change.record._type == _TXT and change.record.name in changes]
     _assert_exact(provider, zone, mine, wanted, overlay.existing)
     if not mine:
@@ -292,17 +305,23 @@ def _checked_plan(provider: Any, zone: ZoneName, changes: Mapping[str, Sequence[
     return Plan(plan.existing, plan.desired, mine, plan.exists)
 
 
+def zone_level(provider: Any, zone: ZoneName, meta: object) -> Diagnostic:
+    """What to say of a plan that would change more than records."""
+    message = f"provider {provider.id} would also change the zone {zone[:-1]} itself: {meta}"
+    return Diagnostic(code="MTS461", message=message, hint="Make that change yourself, or correct the provider's options.")
+
+
 def _exists(provider: Any, zone: ZoneName) -> bool:
     return bool(provider.populate(Zone(zone, []), target=True, lenient=True))
 
 
-def _seed_root_ns(provider: Any, zone: ZoneName, desired: Any) -> None:
-    """Providers that write whole files lose the root NS record unless the desired zone has one."""
-    if hasattr(provider, "directory") and not getattr(provider, "splices", False):
-        probe = Zone(zone, [])
-        provider.populate(probe, target=True, lenient=True)
-        if probe.root_ns:
-            desired.add_record(probe.root_ns, lenient=True)
+def root_ns(provider: Any, zone: ZoneName) -> Any:
+    """The root NS record that a provider which writes whole files would lose unless the desired zone has it; None where none is lost."""
+    if not hasattr(provider, "directory") or getattr(provider, "splices", False):
+        return None
+    probe = Zone(zone, [])
+    provider.populate(probe, target=True, lenient=True)
+    return probe.root_ns
 
 
 def _assert_exact(

@@ -15,7 +15,8 @@ from typing import Final, cast
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import StateError
-from mtasts_deploy.ledger.model import Before, Blind, Entry, Exposure, MxSighting, PublicPolicy
+from mtasts_deploy.ledger.model import Before, Blind, Entry, Exposure, MxSighting, PublicPolicy, ToPublish
+from mtasts_deploy.rfc.policy import PolicyId, PolicyIdError
 
 FORMAT_VERSION: Final = 1
 Json = Mapping[str, object]
@@ -73,7 +74,7 @@ class Shard:
         if known is None and domain in self._raw:
             try:
                 known = self._entries[domain] = _entry(self._raw[domain])
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, PolicyIdError) as error:
                 raise _corrupt(self._location, f"the entry of {domain} cannot be read ({error!r})") from error
         return known
 
@@ -153,6 +154,7 @@ def _json(entry: Entry) -> Json:
         tlsrpt=entry.tlsrpt,
         before=None if entry.before is None else _before_json(entry.before),
         taken_back=sorted(entry.taken_back),
+        to_publish=None if entry.to_publish is None else {"id": entry.to_publish.id, "ttl": entry.to_publish.ttl},
         dns=list(entry.dns),
         host=entry.host,
     )
@@ -186,6 +188,7 @@ def _entry(raw: Json) -> Entry:
     get = cast("dict[str, object]", raw).get
     before = cast("Json | None", get("before"))
     blind = cast("Json | None", get("blind"))
+    to_publish = cast("Json | None", get("to_publish"))
     return Entry(
         policies={
             digits: PublicPolicy(
@@ -209,6 +212,9 @@ def _entry(raw: Json) -> Entry:
         tlsrpt=cast("str | None", get("tlsrpt")),
         before=None if before is None else _before(before),
         taken_back=frozenset(cast("list[str]", get("taken_back", []))),
+        to_publish=None
+        if to_publish is None
+        else ToPublish(id=PolicyId.parse(cast("str", to_publish["id"])).text, ttl=int(cast("int", to_publish["ttl"]))),
         dns=tuple(cast("list[str]", get("dns", []))),
         host=cast("str", get("host", "")),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from mtasts_deploy.ledger.model import UNSEEN, Before, Blind, Entry, Exposure, MxSighting, PublicPolicy
+from mtasts_deploy.ledger.model import UNSEEN, Before, Blind, Entry, Exposure, MxSighting, PublicPolicy, ToPublish
 from mtasts_deploy.rfc.policy import PolicyId, policy_id
 
 
@@ -161,10 +161,25 @@ def pushing(entry: Entry, id_: str, body: bytes, ttl: int, now: datetime) -> Ent
     return replace(entry, ids={**entry.ids, id_: new})
 
 
+def handing_over(entry: Entry, id_: str, body: bytes, ttl: int, now: datetime) -> Entry:
+    """octodns-sync may publish this id from now on (`dns: plugin`): to store it is the push, so it may be visible from this very write."""
+    return replace(pushing(entry, id_, body, ttl, now), to_publish=ToPublish(id=id_, ttl=ttl))
+
+
+def written_by_us(entry: Entry) -> Entry:
+    """`deploy apply` writes the record itself: nothing is left to octodns-sync."""
+    return entry if entry.to_publish is None else replace(entry, to_publish=None)
+
+
 def confirmed(entry: Entry, id_: str, now: datetime) -> Entry:
     """This id, and no other, was read back at every provider: the others may be visible for one more TTL, the largest that each was seen
     with.
+
+    Where octodns-sync publishes, only the id that was handed over last closes the others: until it is live, a run of octodns-sync that
+    has read an earlier one may still be on its way.
     """
+    if entry.to_publish is not None and entry.to_publish.id != id_:
+        return entry
     ids = {}
     for text, known in entry.ids.items():
         if text == id_:

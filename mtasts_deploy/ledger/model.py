@@ -99,6 +99,14 @@ class Before:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToPublish:
+    """The `_mta-sts` record that octodns-sync may publish from now on (`dns: plugin`): its bytes passed the barrier."""
+
+    id: str
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """All that is remembered of one domain.
 
@@ -106,6 +114,7 @@ class Entry:
     `mx_ttl` is the largest TTL that the MX set was seen with, `mx_watched` the first look at it. `tlsrpt` is the value that we published
     last.
     `taken_back` names what a rollback took back and nobody has declared otherwise since: digits of bytes, or a TLSRPT value.
+    `to_publish` is what the octoDNS plugin emits; None where `deploy apply` writes the record itself, or has none to write yet.
     """
 
     policies: Mapping[str, PublicPolicy] = field(default_factory=dict)
@@ -119,6 +128,7 @@ class Entry:
     tlsrpt: str | None = None
     before: Before | None = None
     taken_back: frozenset[str] = frozenset()
+    to_publish: ToPublish | None = None
     dns: tuple[str, ...] = ()
     host: str = ""
 

@@ -198,18 +198,22 @@ def _mark(finding: Diagnostic, verdict: Verdict) -> str:
 
 def _shipping(ship: Shipment) -> Iterator[str]:
     """The order that keeps senders right: nobody may see an id whose policy is not served yet (RFC 8461 §8.1)."""
-    if not ship.policies and not ship.zones:
+    last = [f"ship {listed(ship.zones)}"] * bool(ship.zones) + ["run `octodns-sync --doit`"] * ship.octodns
+    if not ship.policies and not last:
         return
     yield ""
     if not ship.domains:
-        yield f"These are files until you ship them: {listed(ship.zones)}."
+        if ship.zones:
+            yield f"These are files until you ship them: {listed(ship.zones)}."
+        if ship.octodns:
+            yield "The records are published when octodns-sync runs next: `octodns-sync --doit`."
         return
     yield "These are files until you ship them. In this order:"
     yield f"  1. ship {listed(ship.policies)}"
     urls = [domain.policy_url for domain in ship.domains]
     yield f"  2. fetch {listed(urls, 3)} and compare: the new policy must be what is served"
-    if ship.zones:
-        yield f"  3. only then ship {listed(ship.zones)}"
+    if last:
+        yield f"  3. only then {' and '.join(last)}"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -18,11 +18,15 @@ from mtasts_deploy.rfc.names import Domain
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment:
-    """What is left to do by hand after a run on files: directories of policies and of zones, and the domains whose policy changed."""
+    """What is left to do by hand after a run on files: directories of policies and of zones, and the domains whose policy changed.
+
+    `octodns`: records were left to octodns-sync.
+    """
 
     policies: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()
     domains: tuple[Domain, ...] = ()
+    octodns: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,7 @@ def _entry(entry: Entry, now: datetime) -> dict[str, object]:
         if entry.before is None
         else {"run": entry.before.run, "at": _time(entry.before.at), "finished": entry.before.done},
         "taken_back": sorted(entry.taken_back),
+        "left_to_octodns_sync": None if entry.to_publish is None else {"id": entry.to_publish.id, "ttl": entry.to_publish.ttl},
     }
 
 

@@ -14,6 +14,7 @@ from mtasts_deploy.facts import HostedPolicy
 from mtasts_deploy.ledger.events import saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, RecordSite
+from mtasts_deploy.plan.handover import held
 from mtasts_deploy.plan.ids import pick_id
 from mtasts_deploy.plan.model import Barrier, DomainPlan, PutPolicy
 from mtasts_deploy.rfc.names import Domain
@@ -49,7 +50,8 @@ def publication(settings: DomainSettings, plan: DomainPlan, seen: Observed, stor
     body = _body(plan, seen) if settings.sts is Sts.PUBLISH else None
     if body is not None:
         entry = saw(stored or UNSEEN, seen.look(), now)
-        id_ = pick_id(entry, [text for text, _ in seen.ids], body, now)
+        live = [text for text, _ in seen.ids]
+        id_ = pick_id(entry, held(entry, live) if settings.plugin else live, body, now)
         name = settings.domain.sts_record
         records.append(TxtRecord(name=name, ttl=settings.ttl, value=StsRecord(id=id_).render(), zone=_zone(seen.sts)))
     rua = desired.tlsrpt(settings)

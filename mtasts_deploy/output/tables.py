@@ -155,6 +155,8 @@ def _remarks(entry: Entry, now: datetime) -> Iterator[str]:
         yield f"The history is incomplete before {_time(entry.incomplete)}; this counts until {moment(entry.incomplete + YEAR)}."
     if entry.lost is not None and entry.state_was_lost(now):
         yield f"At {_time(entry.lost)} an id was live that the ledger did not know: new ids carry a counter."
+    if entry.to_publish is not None:
+        yield f"octodns-sync publishes id {entry.to_publish.id} whenever it runs."
     if entry.before is not None:
         done = "" if entry.before.done else " (not finished)"
         yield f"The last run that changed it: {entry.before.run} at {_time(entry.before.at)}{done}; `deploy rollback` goes back before it."

@@ -16,6 +16,7 @@ from mtasts_deploy.plan.model import (
     Action,
     Barrier,
     DomainPlan,
+    HandOver,
     Line,
     Plan,
     PutPolicy,
@@ -28,6 +29,7 @@ from mtasts_deploy.plan.model import (
     Wait,
 )
 from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.rfc.policy import PolicyId
 
 FORMAT_VERSION: Final = 1
 Json = Mapping[str, object]
@@ -130,6 +132,8 @@ def _step(step: Step) -> Json:
             return {"step": "barrier", "bytes": hashlib.sha256(step.body).hexdigest(), "after": _text(step.body)}
         case PutRecords():
             return {"step": "put-records", "id": step.id, "changes": [_change(change) for change in step.changes]}
+        case HandOver():
+            return {"step": "hand-over", "id": step.id, "ttl": step.ttl, "before": step.before}
         case RemoveRecords():
             return {"step": "remove-records", "changes": [_change(change) for change in step.changes]}
         case RemovePolicy():
@@ -218,6 +222,8 @@ def _read_step(raw: Json) -> Step:
             return Barrier(body=_bytes(raw["after"]))
         case "put-records":
             return PutRecords(changes=_read_changes(raw), id=get("id"))
+        case "hand-over":
+            return HandOver(id=PolicyId.parse(str(raw["id"])).text, ttl=int(cast("int", raw["ttl"])), before=get("before"))
         case "remove-records":
             return RemoveRecords(changes=_read_changes(raw))
         case "remove-policy":

@@ -69,6 +69,15 @@ class PutRecords:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HandOver:
+    """Store in the state that octodns-sync may publish this id with this TTL (`dns: plugin`); `before` is the id that it could publish."""
+
+    id: str
+    ttl: int
+    before: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveRecords:
     """Remove our values of these records."""
 
@@ -96,7 +105,7 @@ class Wait:
     code: str = ""
 
 
-Step = PutPolicy | Barrier | PutRecords | RemoveRecords | RemovePolicy | Wait
+Step = PutPolicy | Barrier | PutRecords | HandOver | RemoveRecords | RemovePolicy | Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +153,11 @@ class DomainPlan:
     def step(self, kind: type[PutPolicy]) -> PutPolicy | None:
         """The step that puts the policy, if there is one."""
         return next((step for step in self.steps if isinstance(step, kind)), None)
+
+    @property
+    def hand_over(self) -> HandOver | None:
+        """The step that leaves the `_mta-sts` record to octodns-sync, if there is one."""
+        return next((step for step in self.steps if isinstance(step, HandOver)), None)
 
     @property
     def records(self) -> tuple[SiteChange, ...]:

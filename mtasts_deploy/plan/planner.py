@@ -17,7 +17,7 @@ from mtasts_deploy.facts import HostedPolicy, RecordChange, RecordKind, TxtSet, 
 from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, RecordSite
-from mtasts_deploy.plan import guards
+from mtasts_deploy.plan import guards, handover
 from mtasts_deploy.plan.horizon import horizon, may_be_held, read_policy, ready, strict_ready
 from mtasts_deploy.plan.ids import pick_id
 from mtasts_deploy.plan.model import (
@@ -143,7 +143,7 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
         plan = publication(settings, seen, live, entry, now, allowed)
     except MtastsError as error:
         return Part(findings=(*found, *error.diagnostics))
-    part = publish(seen, entry, plan, settings.ttl, now)
+    part = publish(settings, seen, entry, plan, now)
     found += guards.policy_guards(settings, plan, bool(part.steps))
     found += guards.history_warnings(seen, plan, lost)
     if part.steps:
@@ -168,25 +168,33 @@ def _owed(settings: DomainSettings, seen: Observed, entry: Entry, now: datetime)
     served = read_policy(hosted.body) if isinstance(hosted, HostedPolicy) else None
     if served is None or not isinstance(hosted, HostedPolicy) or not seen.ids or digits_of(hosted.body) in entry.taken_back:
         return Part()
-    return publish(seen, entry, Publication(policy=served, body=hosted.body, served=served, standing=served), settings.ttl, now)
+    return publish(settings, seen, entry, Publication(policy=served, body=hosted.body, served=served, standing=served), now)
 
 
-def publish(seen: Observed, entry: Entry, plan: Publication, ttl: int, now: datetime) -> Part:
+def publish(settings: DomainSettings, seen: Observed, entry: Entry, plan: Publication, now: datetime) -> Part:
     """The steps that make this publication live under a right id: nothing where it already is."""
     hosted = seen.hosted if isinstance(seen.hosted, HostedPolicy) else None
     put = hosted is None or hosted.body != plan.body
-    id_ = str(pick_id(entry, [text for text, _ in seen.ids], plan.body, now))
-    changes = _changes(seen.sts, RecordKind.STS, StsRecord(id=PolicyId.parse(id_)).render(), ttl)
-    if not put and not changes:
-        return Part(lines=_KEPT_POLICY)
+    live = [text for text, _ in seen.ids]
+    id_ = str(pick_id(entry, handover.held(entry, live) if settings.plugin else live, plan.body, now))
+    record = StsRecord(id=PolicyId.parse(id_)).render()
+    move: Step | None
+    if settings.plugin:
+        move = step = handover.hand_over(entry, id_, settings.ttl)
+        lines: tuple[Line, ...] = (handover.record_line(seen, step, _id_text(seen, id_)),)
+        waits = () if handover.published(seen, record) else (handover.wait_for_sts(id_),)
+    else:
+        changes = _changes(seen.sts, RecordKind.STS, record, settings.ttl)
+        move = PutRecords(changes=changes, id=id_) if changes else None
+        lines, waits = _record_line("_mta-sts", changes, _id_text(seen, id_)), ()
+    if not put and move is None:
+        return Part(steps=waits, lines=_KEPT_POLICY)
     steps: list[Step] = []
     if put:
         steps.append(PutPolicy(host=seen.host, location=seen.location, before=hosted.version if hosted else None, body=plan.body))
-    steps += [Barrier(body=plan.body), PutRecords(changes=changes, id=id_)]
-    if not changes:
-        steps.pop()
-    lines = (_policy_line(hosted, plan, put), *_record_line("_mta-sts", changes, _id_text(seen, id_)))
-    return Part(steps=tuple(steps), lines=lines, notes=tuple(_notes(seen, entry, plan, put, now)))
+    steps += [Barrier(body=plan.body), *([move] if move else []), *waits]
+    lines = (_policy_line(hosted, plan, put), *lines)
+    return Part(steps=tuple(steps), lines=lines, notes=tuple(_notes(seen, entry, plan, put, live != [id_], now)))
 
 
 def _policy_line(hosted: HostedPolicy | None, plan: Publication, put: bool) -> Line:
@@ -206,12 +214,12 @@ def _id_text(seen: Observed, id_: str) -> str:
     return f"id {' and '.join(old)} → {short_id(id_)}" if [text for text, _ in seen.ids] != [id_] else f"id {short_id(id_)}"
 
 
-def _notes(seen: Observed, entry: Entry, plan: Publication, put: bool, now: datetime) -> Iterator[str]:
+def _notes(seen: Observed, entry: Entry, plan: Publication, put: bool, fresh: bool, now: datetime) -> Iterator[str]:
     old = plan.served if seen.ids else None
     said = consequence(old, plan.policy)
     if said is not None:
         yield said
-    if not put and seen.ids:
+    if not put and fresh and seen.ids:
         yield "The bytes stay; the id changes because the live one may stand for other bytes too, or its past is unknown."
     if put and isinstance(seen.hosted, HostedPolicy) and plan.served is not None and seen.ids:
         until = horizon(entry, digits_of(seen.hosted.body), now)
@@ -247,6 +255,8 @@ def _tlsrpt_part(settings: DomainSettings, seen: Observed, entry: Entry) -> Part
         return Part()
     wanted = desired.tlsrpt(settings)
     part = tlsrpt_steps(seen, wanted, settings.ttl)
+    if settings.plugin:
+        return _tlsrpt_left(part, wanted)
     if not part.steps:
         return part
     if wanted is None:
@@ -254,6 +264,15 @@ def _tlsrpt_part(settings: DomainSettings, seen: Observed, entry: Entry) -> Part
     else:
         more = guards.taken_back(entry, settings.domain, None, wanted)
     return replace(part, findings=(*part.findings, *more))
+
+
+def _tlsrpt_left(part: Part, wanted: str | None) -> Part:
+    """octodns-sync takes the TLSRPT record from the declaration: there is nothing to do but to wait for it."""
+    changes = [change for step in part.steps if isinstance(step, PutRecords | RemoveRecords) for change in step.changes]
+    if not handover.written(changes):
+        return Part(lines=_KEPT_TLSRPT if wanted is not None else (), findings=part.findings)
+    lines = tuple(Line(action=Action.KEEP, what=line.what, text=f"{line.text} · by octodns-sync") for line in part.lines)
+    return Part(steps=(handover.wait_for_tlsrpt(wanted),), lines=lines, findings=part.findings)
 
 
 def tlsrpt_steps(seen: Observed, wanted: str | None, ttl: int) -> Part:

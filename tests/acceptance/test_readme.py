@@ -49,7 +49,7 @@ def missing(expected: tuple[str, ...], output: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md", "docs/octodns.md"])
 def test_each_console_line_runs_as_written(name: str, tmp_path: Path) -> None:
     checkout = tmp_path / "mtasts-deploy"
     shutil.copytree(ROOT, checkout, ignore=LEFT_OUT)

@@ -71,6 +71,16 @@ def test_a_held_lock_is_named(applied: Transcript) -> None:
     applied.compare("locked")
 
 
+def test_records_are_left_to_octodns_sync(applied: Transcript) -> None:
+    applied.edit("mta-sts.yaml", "defaults: {", "defaults: {dns: [plugin, local], ")
+    applied.show("plan")
+    applied.show("apply", "--auto-approve")
+    applied.show("plan")
+    applied.show("status")
+    applied.show("history", "new.example")
+    applied.compare("plugin")
+
+
 def test_apply_as_json(applied: Transcript) -> None:
     done = applied.deploy("apply", "--auto-approve", "--format", "json")
     document = json.loads(done.out)
