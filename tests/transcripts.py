@@ -50,7 +50,7 @@ PARKED = "'':\n  type: MX\n  value: {exchange: ., preference: 0}\n"
 # What differs from run to run; times do not, as the clock stands still.
 NORMAL = (
     (re.compile(r'("run": ")[^"]+'), r"\1RUN"),
-    (re.compile(r"(The last run that changed it: )\S+"), r"\1RUN"),
+    (re.compile(r"(The last run that changed it: |Takes back run )\S+"), r"\1RUN"),
     (re.compile(r"\S+@\S+, process \d+"), "USER@HOST, process PID"),
     (re.compile(r"(deploy unlock )(?!000000000000)[0-9a-f]{12}"), r"\1LEASE"),
     (re.compile(r'("(?:_mta-sts|_smtp._tls|mx|policy|settings|ledger)": ")[0-9a-f]{16}"'), r'\1FINGERPRINT"'),
