@@ -109,7 +109,7 @@ class Fetched:
     `address` is empty where the name has none. `body` has the octets as they came, at most one more than `POLICY_LIMIT`; None where there
     are none to speak of. `seconds` is how long the whole exchange took, `date` what the server's clock said, `not_after` when its
     certificate ends. `freshness`: the seconds for which a shared cache that fetches this now may serve it (RFC 9111 §4.2.1), None where
-    the answer does not say or contradicts itself. `shared_cache` has the header fields that show a shared cache on the way. `problem` is
+    the answer does not say. `shared_cache` has the header fields that show a shared cache on the way. `problem` is
     why a strict sender takes no policy from this answer; `warnings` are what some senders mind. `unreachable`: this machine has no way to
     addresses of that family, so nothing is known about it.
     """

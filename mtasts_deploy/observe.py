@@ -25,12 +25,16 @@ IMPLICIT_MX_TTL = 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`)."""
+    """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`).
+
+    `https`: what its host holds is not at once what senders get, so only a fetch over HTTPS tells that other bytes are gone.
+    """
 
     domain: Domain
     dns: tuple[str, ...]
     host: str
     zones: Mapping[str, ZoneName] | None = None
+    https: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

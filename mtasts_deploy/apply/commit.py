@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from mtasts_deploy.apply.prepare import not_served, stale
 from mtasts_deploy.apply.report import Outcome, Stage
+from mtasts_deploy.apply.serving import fetch_again
 from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_again
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import LeaseLost, MtastsError, Refused
@@ -70,6 +71,7 @@ def _commit(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> None
             work.end(tools, Stage.COMMIT, Outcome.STALE, not_served(work, wanted, found))
     for push in pushes:
         _compare(tools, push, seen)
+    fetch_again(tools, works)
     going = [work for work in works if work.open]
     earlier = {work.plan.domain: tools.book.entry(work.plan.domain) for work in going}
     for work in going:

@@ -191,6 +191,29 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ref="RFC 8461 §3.2",
     ),
     Entry(
+        code="MTS530",
+        title="An address of the policy host serves another policy than the planned one",
+        why="A cache has the old file, a second server was not brought up to date, or somebody else has put another one. Senders that find "
+        "the new id there would file the wrong policy under it, for as long as its max_age. So no record was moved.",
+        fix="Purge the cache, or wait; bring all servers behind the name up to date; then run `deploy apply` again.",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS532",
+        title="A shared cache may still serve the old policy elsewhere",
+        why="A CDN has many edges, and what one of them serves says nothing about the others until the old answer has expired everywhere: "
+        "after the edge's time to live, else the largest freshness seen, else an hour, counted from when the put was read back.",
+        fix="Run `deploy apply` again at the time that the message names. A short `Cache-Control` shortens the wait.",
+        good="Cache-Control: max-age=60",
+        ref="RFC 8461 §8.2",
+    ),
+    Entry(
+        code="MTS533",
+        title="The clocks of this machine and of the policy host disagree by more than five minutes",
+        why="What senders may still hold is reckoned by the clock. With a wrong one, a step that must wait would come too early.",
+        fix="Set the clock that is wrong (NTP), then run `deploy apply` again. Steps that only add hosts, or make the mode milder, go on.",
+    ),
+    Entry(
         code="MTS550",
         title="A name does not exist",
         why="The servers of the zone say so themselves. No sender finds the policy host.",

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from mtasts_deploy.declaration.model import DomainSettings
+from mtasts_deploy.declaration.model import Confirm, DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.facts import HostedPolicy, LiveMx, RecordKind
 from mtasts_deploy.ledger.model import Entry
@@ -17,7 +17,7 @@ from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan.publication import Publication
 from mtasts_deploy.rfc.policy import Mode
 
-LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS411", "MTS701"})
+LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS410", "MTS411", "MTS701"})
 """The codes that `--allow` and `allow:` can lift for a domain."""
 WEEK: Final = 604800
 
@@ -129,6 +129,18 @@ def policy_guards(settings: DomainSettings, plan: Publication, changes: bool) ->
             message="the policy in mode none has no mx line: some senders refuse such a policy and keep the old one",
             hint="Name the last MX hosts with `mx:`.",
             ref="RFC 8461 §3.2",
+        )
+
+
+def storage_guard(settings: DomainSettings) -> Iterator[Diagnostic]:
+    """A record that senders see at once must not rest on a look into the store alone."""
+    if settings.confirm is Confirm.STORAGE and not settings.by_hand:
+        yield Diagnostic(
+            code="MTS410",
+            message=f"`confirm: storage` beside the provider {', '.join(settings.dns)}: the record would move before anybody has fetched "
+            "the policy as senders do",
+            hint="Remove `confirm`, so that the policy is fetched over HTTPS first.",
+            ref="RFC 8461 §8.1",
         )
 
 

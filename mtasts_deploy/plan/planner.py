@@ -139,6 +139,7 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
         return Part(findings=(*found, *error.diagnostics))
     part = publish(seen, entry, plan, settings.ttl, now)
     found += guards.policy_guards(settings, plan, bool(part.steps))
+    found += guards.storage_guard(settings)
     found += guards.history_warnings(seen, plan, lost)
     found += guards.taken_back(entry, digits_of(plan.body), None) if part.steps else ()
     return replace(

@@ -17,6 +17,8 @@ FETCH_ERROR: Final = "sts-policy-fetch-error"
 WEBPKI: Final = "sts-webpki-invalid"
 """Result types of TLS reports, RFC 8460 §4.3.2.2."""
 
+UNSAID: Final = 3600
+"""Seconds for which a shared cache may serve an answer that does not say it."""
 _SLOW: Final = 3.0  # seconds; some senders give up after 4
 _RULE: Final = "RFC 8461 §3.3"
 _CACHES: Final = ("age", "via", "x-cache", "x-cache-hits", "x-cache-status", "x-proxy-cache", "x-varnish", "x-served-by", "cf-cache-status")
@@ -118,11 +120,11 @@ def shared_cache(headers: Mapping[str, str]) -> tuple[str, ...]:
 def freshness(headers: Mapping[str, str]) -> int | None:
     """The seconds for which a shared cache that fetches this answer now may serve it (RFC 9111 §4.2.1, RFC 5861 §3).
 
-    None where it does not say, or where its Age shows that somebody keeps it for longer than it says.
+    None where it does not say. Where its Age shows that somebody keeps it for longer than it says, at least an hour.
     """
     said = _lifetime(headers)
     age = _seconds(headers.get("age"))
-    return None if said is None or (age is not None and age > said) else said
+    return said if said is None or age is None or age <= said else max(age, UNSAID)
 
 
 def _lifetime(headers: Mapping[str, str]) -> int | None:
