@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
 from typing import NewType
@@ -168,4 +168,18 @@ class RecordChange:
 
 def fingerprint(*parts: object) -> str:
     """A short name for facts: the first 16 hex digits of SHA-256 over their canonical text. Equal facts, equal fingerprint."""
-    return hashlib.sha256("\x1f".join(repr(part) for part in parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\x1f".join(_text(part) for part in parts).encode()).hexdigest()[:16]
+
+
+def _text(value: object) -> str:
+    """The `repr` of a value with its sets in order: theirs differs from process to process, and plans are saved."""
+    if is_dataclass(value) and not isinstance(value, type):
+        inside = ", ".join(f"{one.name}={_text(getattr(value, one.name))}" for one in fields(value) if one.repr)
+        return f"{type(value).__qualname__}({inside})"
+    if isinstance(value, frozenset):
+        return f"frozenset({{{', '.join(sorted(map(_text, value)))}}})" if value else "frozenset()"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_text, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_text(key)}: {_text(item)}' for key, item in value.items())}}}"
+    return repr(value)
