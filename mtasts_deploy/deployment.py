@@ -22,11 +22,11 @@ from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.run import OnError, run
 from mtasts_deploy.apply.work import Stop, Tools, Work
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, ProviderSpec, Sts
-from mtasts_deploy.diagnostics import Diagnostic, Severity
+from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
-from mtasts_deploy.plan.guards import LIFTABLE
+from mtasts_deploy.plan.guards import LIFTABLE, stray
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
 from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
@@ -265,7 +265,7 @@ class Deployment:
             plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings))
             for domain, settings in sorted(chosen.items())
         ]
-        findings = tuple(finding for domain in strays if (finding := self._stray(seen[domain])))
+        findings = tuple(stray(domain) for domain in strays if seen[domain].ids or seen[domain].unknown)
         plan = Plan(domains=tuple(plans), created=now, partial=selection.partial, strays=findings)
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
@@ -310,18 +310,6 @@ class Deployment:
             if dns and entry.host in self.hosts and _open(entry):
                 strays[domain] = Place(domain=domain, dns=dns, host=entry.host)
         return strays
-
-    def _stray(self, seen: Observed) -> Diagnostic | None:
-        if not seen.ids and not seen.unknown:
-            return None
-        return Diagnostic(
-            code="MTS415",
-            severity=Severity.WARN,
-            message=f"{seen.domain.display} has a live policy but is no longer declared; it is left as it is",
-            domain=str(seen.domain),
-            hint=f"Add `{seen.domain.unicode}: {{mode: none}}` under `domains:` to withdraw its policy, or its old settings to keep it.",
-            ref="RFC 8461 §8.3",
-        )
 
     def _lease(self, options: Options) -> Lease:
         from mtasts_deploy.apply.lock import Lease

@@ -43,7 +43,7 @@ def preflight(tools: Tools, works: Sequence[Work]) -> None:
     A repair is never held up here: whoever looks must be able to find it.
     """
     asked = by_https(works)
-    for work, answers in _fetched(tools, asked):
+    for work, answers in _fetched(tools, asked, stoppable=True):
         work.progress = work.progress.seeing(answers)
         broken = [one.problem for one in answers if one.problem is not None and one.problem.code in _UNMENDED]
         if work.plan.repair:
@@ -130,14 +130,16 @@ def fetch_again(tools: Tools, works: Sequence[Work]) -> None:
             work.end(tools, Stage.COMMIT, outcome, *found)
 
 
-def _fetched(tools: Tools, works: Sequence[Work]) -> list[tuple[Work, tuple[Fetched, ...]]]:
-    """What the hosts of these domains answer now; noted in the ledger (not yet saved)."""
+def _fetched(tools: Tools, works: Sequence[Work], *, stoppable: bool = False) -> list[tuple[Work, tuple[Fetched, ...]]]:
+    """What the hosts of these domains answer now; noted in the ledger (not yet saved). `stoppable`: after a signal the rest is left out."""
     if not works:
         return []
     fetcher = _fetcher(tools)
     answers: dict[Domain, tuple[Fetched, ...]] = {}
 
     def fetch(work: Work) -> None:
+        if stoppable and tools.stop.requested:
+            return
         domain = work.plan.domain
         tools.lease.prove()  # a slow host must not make the lease run out unseen
         answers[domain] = fetcher.fetch(domain, known=bool(tools.book.entry(domain).ids))
@@ -146,11 +148,12 @@ def _fetched(tools: Tools, works: Sequence[Work]) -> list[tuple[Work, tuple[Fetc
         tools.book.entry(work.plan.domain)
     in_parallel(tools, fetch, works)
     now = tools.clock()
-    for work in works:
+    asked = [work for work in works if work.plan.domain in answers]
+    for work in asked:
         domain = work.plan.domain
         bodies = tuple(dict.fromkeys(body for one in answers[domain] if (body := one.served) is not None))
         tools.book.set(domain, saw(tools.book.entry(domain), Look(bodies=bodies), now))
-    return [(work, answers[work.plan.domain]) for work in works]
+    return [(work, answers[work.plan.domain]) for work in asked]
 
 
 def _warn(work: Work, warnings: Mapping[Diagnostic, None]) -> None:

@@ -15,6 +15,7 @@ from mtasts_deploy.facts import HostedPolicy, LiveMx, RecordKind
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan.publication import Publication
+from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import Mode
 
 LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS410", "MTS411", "MTS701"})
@@ -195,6 +196,18 @@ def foreign_tlsrpt(live: tuple[str, ...], published: str | None) -> Iterator[Dia
                 hint="Leave `tlsrpt` out to leave it alone, or lift this with `--allow MTS408=DOMAIN` to remove it.",
                 ref="RFC 8460 §3",
             )
+
+
+def stray(domain: Domain) -> Diagnostic:
+    """A domain is live that nobody declares any more."""
+    return Diagnostic(
+        code="MTS415",
+        severity=Severity.WARN,
+        message=f"{domain.display} has a live policy but is no longer declared; it is left as it is",
+        domain=str(domain),
+        hint=f"Add `{domain.unicode}: {{mode: none}}` under `domains:` to withdraw its policy, or its old settings to keep it.",
+        ref="RFC 8461 §8.3",
+    )
 
 
 def _hosts(hosts: tuple[str, ...]) -> str:

@@ -5,6 +5,9 @@ The records move only when every address serves the planned policy to a strict s
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -317,3 +320,22 @@ def test_a_signal_ends_the_wait(live: Site):
     assert result is not None
     assert (result.exit_code, live.record()) == (130, before)
     assert time.monotonic() - began < 10
+
+
+def test_the_command_line_has_what_it_takes(live: Site):
+    """The program itself, with the options (and their variables) that point it at another world."""
+    live.declare(SECOND)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MTASTS_")}
+    environment |= {"MTASTS_CA_FILE": str(live.certificates.root), "MTASTS_BARRIER_TIMEOUT": "5s"}
+    detour = f"{HOST}:443:127.0.0.2:{live.ports['127.0.0.2']}"
+    command = [sys.executable, "-m", "mtasts_deploy", "apply", "--auto-approve", "--connect-to", detour, "--timeout", "5s"]
+    broken = live.block(location="default_type text/html;")
+    with live.serving(broken):
+        done = subprocess.run(command, cwd=live.directory, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 6, done.stderr
+    assert "MTS523" in done.stderr
+    with live.serving():
+        done = subprocess.run(command, cwd=live.directory, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "These are files until you ship them: zones/." in done.stdout  # the policies are served already
+    assert live.names_what_is_served()
