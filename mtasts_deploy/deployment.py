@@ -13,26 +13,32 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtasts_deploy.apply.barrier import PATIENCE
 from mtasts_deploy.apply.book import Book
+from mtasts_deploy.apply.prepare import stale
+from mtasts_deploy.apply.recheck import checked, without
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.run import OnError, run
 from mtasts_deploy.apply.work import Stop, Tools, Work
-from mtasts_deploy.declaration.model import Declaration, DomainSettings, ProviderSpec, Sts
-from mtasts_deploy.diagnostics import Diagnostic, Severity
+from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, ProviderSpec, Sts
+from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
+from mtasts_deploy.plan.guards import stray
 from mtasts_deploy.plan.handover import blocked, two_writers
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
 from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
 from mtasts_deploy.plan.selection import Lifted, Selection
 from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.sender.options import Looking
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
     from mtasts_deploy.dns.interface import Target
     from mtasts_deploy.hosting.interface import Host
+    from mtasts_deploy.sender.interface import Fetcher
     from mtasts_deploy.state.interface import StateStore
 
 
@@ -57,12 +63,15 @@ class Options:
     on_error: OnError = OnError.CONTINUE
     parallelism: int = 10
     lock_timeout: timedelta = timedelta()
+    barrier_timeout: timedelta = PATIENCE
     command: str = "deploy apply"
 
 
 @dataclass(kw_only=True)
 class Deployment:
-    """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds."""
+    """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds, when nothing is under way, `pause` in a
+    run. `ticks` are seconds that only grow. `fetcher` makes what fetches policies, at the first run that needs it.
+    """
 
     declaration: Declaration
     targets: Mapping[str, Target]
@@ -72,10 +81,13 @@ class Deployment:
     sleep: Callable[[float], None] = time.sleep
     emit: Callable[[Event], None] = lambda _: None
     stop: Stop = field(default_factory=Stop)
+    fetcher: Callable[[], Fetcher] | None = None
+    pause: Callable[[float], None] = time.sleep
+    ticks: Callable[[], float] = time.monotonic
 
     @classmethod
-    def of(cls, declaration: Declaration) -> Deployment:
-        """The deployment that a declaration describes. Touches nothing yet."""
+    def of(cls, declaration: Declaration, looking: Looking | None = None) -> Deployment:
+        """The deployment that a declaration describes, looking at the world in this way. Touches nothing yet."""
         from mtasts_deploy.hosting.directory import DirectoryHost
         from mtasts_deploy.state.directory import DirectoryState
 
@@ -85,6 +97,7 @@ class Deployment:
             targets={name: _local(spec, base) for name, spec in declaration.providers.items()},
             hosts={name: DirectoryHost(name, base / spec.path, spec.path) for name, spec in declaration.hosts.items()},
             store=DirectoryState(base / declaration.state.path, declaration.state.path),
+            fetcher=lambda: _strict(looking or Looking()),
         )
 
     def plan(self, selection: Selection | None = None, lifted: Lifted | None = None) -> Plan:
@@ -163,7 +176,8 @@ class Deployment:
     def _place(self, settings: DomainSettings) -> Place:
         zones = settings.zone
         fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx"), zones)
-        return Place(domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed)
+        https = settings.confirm is Confirm.HTTPS
+        return Place(domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed, https=https)
 
     def _two_writers(self, world: World) -> Mapping[Domain, Diagnostic]:
         """What stops domains in whose zone both octodns-sync and `deploy apply` would write, whichever domains were asked for."""
@@ -188,7 +202,7 @@ class Deployment:
             blocked(plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings)), stops.get(domain))
             for domain, settings in sorted(chosen.items())
         ]
-        findings = tuple(finding for domain in strays if (finding := self._stray(seen[domain])))
+        findings = tuple(stray(domain) for domain in strays if seen[domain].ids or seen[domain].unknown)
         plan = Plan(domains=tuple(plans), created=now, partial=selection.partial, strays=findings)
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
@@ -218,8 +232,6 @@ class Deployment:
 
     def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
-        from mtasts_deploy.apply.prepare import stale
-
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
         world = self._world()
@@ -232,10 +244,10 @@ class Deployment:
             if not plan.acts:
                 plans.append(plan)
             elif settings is None:
-                plans.append(_without(plan, Verdict.STALE, stale(plan.domain, ["the declaration"])))
+                plans.append(without(plan, Verdict.STALE, stale(plan.domain, ["the declaration"])))
             else:
                 fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
-                plans.append(_checked(plan, blocked(fresh, stops.get(plan.domain))))
+                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain))))
         return Survey(
             plan=Plan(domains=tuple(plans), created=saved.created, partial=saved.partial, strays=saved.strays), seen=seen, places=places
         )
@@ -254,18 +266,6 @@ class Deployment:
                 strays[domain] = Place(domain=domain, dns=dns, host=entry.host)
         return strays
 
-    def _stray(self, seen: Observed) -> Diagnostic | None:
-        if not seen.ids and not seen.unknown:
-            return None
-        return Diagnostic(
-            code="MTS415",
-            severity=Severity.WARN,
-            message=f"{seen.domain.display} has a live policy but is no longer declared; it is left as it is",
-            domain=str(seen.domain),
-            hint=f"Add `{seen.domain.unicode}: {{mode: none}}` under `domains:` to withdraw its policy, or its old settings to keep it.",
-            ref="RFC 8461 §8.3",
-        )
-
     def _lease(self, options: Options) -> Lease:
         from mtasts_deploy.apply.lock import Lease
 
@@ -281,6 +281,7 @@ class Deployment:
     def _run(self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False) -> Result:
         from mtasts_deploy.apply.runlog import RunLog
 
+        works = [self._work(plan) for plan in survey.plan.acting]
         run_id = secrets.token_hex(4)
         world = self._world()
         tools = Tools(
@@ -292,10 +293,13 @@ class Deployment:
             clock=self.clock,
             emit=self.emit,
             stop=self.stop,
+            fetcher=self.fetcher() if self.fetcher is not None and any(work.place.https for work in works) else None,
+            patience=options.barrier_timeout,
+            ticks=self.ticks,
+            pause=self.pause,
             parallelism=options.parallelism,
             rollback=rollback,
         )
-        works = [self._work(plan) for plan in survey.plan.acting]
 
         def take_back(changed: Sequence[Work]) -> list[Work]:
             back = self._rollback_survey(book, [work.settings for work in changed], partial=True)
@@ -332,30 +336,12 @@ def _local(spec: ProviderSpec, base: Path) -> Target:
     )
 
 
+def _strict(looking: Looking) -> Fetcher:
+    """What fetches policies as strict senders do. Raises `UsageError` where no root certificates can be read."""
+    from mtasts_deploy.sender.https import StrictFetcher  # urllib3 and ssl: 60 ms, and only a run that fetches needs them
+
+    return StrictFetcher(looking)
+
+
 def _open(entry: Entry) -> bool:
     return any(known.until is None for known in entry.ids.values())
-
-
-def _without(plan: DomainPlan, verdict: Verdict, *findings: Diagnostic) -> DomainPlan:
-    return DomainPlan(domain=plan.domain, verdict=verdict, where=plan.where, findings=findings)
-
-
-def _done_already(domain: Domain) -> Diagnostic:
-    return Diagnostic(
-        code="MTS702",
-        message="what the plan asks for is live already: somebody has applied it since it was made",
-        domain=str(domain),
-        hint="There is nothing to do for it; `deploy plan` shows what is left.",
-    )
-
-
-def _checked(plan: DomainPlan, fresh: DomainPlan) -> DomainPlan:
-    """A saved plan against the world of this moment: it may only stop."""
-    from mtasts_deploy.apply.prepare import stale
-
-    if fresh.verdict in (Verdict.BLOCKED, Verdict.UNKNOWN):
-        return _without(plan, fresh.verdict, *fresh.findings)
-    if not fresh.steps:
-        return _without(plan, Verdict.STALE, _done_already(plan.domain))
-    differing = [name for name, mark in plan.inputs.items() if fresh.inputs[name] != mark]
-    return _without(plan, Verdict.STALE, stale(plan.domain, differing)) if differing else plan

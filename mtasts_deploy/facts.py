@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
 from enum import Enum
 from typing import NewType
 
@@ -95,6 +96,41 @@ class HostedPolicy:
 
     body: bytes
     version: str
+
+
+POLICY_LIMIT = 65536
+"""Octets of a policy that senders read; more is refused (RFC 8461 §3.3, ruling A18)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What one address of a policy host answered to a sender (RFC 8461 §3.3).
+
+    `address` is empty where the name has none. `body` has the octets as they came, at most one more than `POLICY_LIMIT`; None where there
+    are none to speak of. `seconds` is how long the whole exchange took, `date` what the server's clock said, `not_after` when its
+    certificate ends. `freshness`: the seconds for which a shared cache that fetches this now may serve it (RFC 9111 §4.2.1), None where
+    the answer does not say. `shared_cache` has the header fields that show a shared cache on the way. `problem` is
+    why a strict sender takes no policy from this answer; `warnings` are what some senders mind. `unreachable`: this machine has no way to
+    addresses of that family, so nothing is known about it.
+    """
+
+    address: str
+    status: int | None = None
+    content_type: str | None = None
+    body: bytes | None = None
+    seconds: float = 0.0
+    date: datetime | None = None
+    not_after: datetime | None = None
+    freshness: int | None = None
+    shared_cache: tuple[str, ...] = ()
+    problem: Diagnostic | None = None
+    warnings: tuple[Diagnostic, ...] = ()
+    unreachable: bool = False
+
+    @property
+    def served(self) -> bytes | None:
+        """The policy that some sender may take from this answer, strict or not: octets with status 200, whole and as they are stored."""
+        return self.body if self.status == 200 and self.body is not None and len(self.body) <= POLICY_LIMIT else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,8 @@ NEGATIVE_TTL = 3600
 class Place:
     """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`).
 
-    `plugin`: octodns-sync writes the records.
+    `plugin`: octodns-sync writes the records. `https`: what its host holds is not at once what senders get, so only a fetch over HTTPS
+    tells that other bytes are gone.
     """
 
     domain: Domain
@@ -35,6 +36,7 @@ class Place:
     host: str
     plugin: bool = False
     zones: Mapping[str, ZoneName] | None = None
+    https: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from mtasts_deploy.facts import MxSet, NameFacts, ZoneName
 from mtasts_deploy.plan.model import DomainPlan, Plan
 from mtasts_deploy.plan.selection import Lifted
 from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.sender.interface import Fetcher
 from tests.worlds import Clock, Faults, MemoryHost, MemoryState, MemoryTarget
 
 EXAMPLE = Domain.parse("example.com")
@@ -49,6 +50,7 @@ class Sandbox:
         self.host = MemoryHost(faults=self.faults)
         self.state = MemoryState(faults=self.faults)
         self.text = "domains:\n  example.com:\n"
+        self.fetcher: Fetcher | None = None
 
     def declare(self, text: str) -> None:
         self.text = text
@@ -63,7 +65,14 @@ class Sandbox:
             clock=self.clock,
             sleep=lambda _: None,
             emit=self.events.append,
+            fetcher=self._fetching,
+            pause=lambda seconds: self.clock.pass_(seconds=seconds),
+            ticks=lambda: self.clock.now.timestamp(),
         )
+
+    def _fetching(self) -> Fetcher:
+        assert self.fetcher is not None, "nothing may be fetched here"
+        return self.fetcher
 
     def plan(self, *allow: str) -> Plan:
         return self.deployment.plan(lifted=Lifted.parse(allow))

@@ -19,6 +19,7 @@ import pytest
 from mtasts_deploy.cli.app import run
 from mtasts_deploy.declaration.model import Declaration
 from mtasts_deploy.deployment import Deployment
+from mtasts_deploy.sender.options import Looking
 from tests.worlds import Clock
 
 GOLDEN = Path(__file__).parent / "golden" / "cli"
@@ -83,8 +84,8 @@ class Transcript:
         self.monkeypatch.setattr(sys, "stdin", io.StringIO())
         of = Deployment.of
 
-        def timed(declaration: Declaration) -> Deployment:
-            deployment = of(declaration)
+        def timed(declaration: Declaration, looking: Looking | None = None) -> Deployment:
+            deployment = of(declaration, looking)
             deployment.clock = self.clock
             return deployment
 

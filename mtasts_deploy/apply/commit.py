@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from mtasts_deploy.apply.prepare import not_served, stale
 from mtasts_deploy.apply.report import Outcome, Stage
+from mtasts_deploy.apply.serving import fetch_again
 from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_again
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import LeaseLost, MtastsError, Refused
@@ -67,6 +68,7 @@ def _commit(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> None
     seen = _fetch_once_more(tools, works)
     for push in pushes:
         _compare(tools, push, seen)
+    fetch_again(tools, works)
     going = [work for work in works if work.open]
     earlier = {work.plan.domain: tools.book.entry(work.plan.domain) for work in going}
     for work in going:

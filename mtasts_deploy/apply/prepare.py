@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Final
 
 from mtasts_deploy.apply.report import Event, Outcome, Stage
+from mtasts_deploy.apply.serving import barrier
 from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, note, report
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError, LeaseLost
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
-from mtasts_deploy.ledger.events import Look, changing, digits_of, putting, read_back, removed, saw, taking_back
+from mtasts_deploy.ledger.events import Look, changing, digits_of, putting, read_back, removed, saw, stored, taking_back
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
@@ -47,6 +48,8 @@ def _prepare(tools: Tools, works: Sequence[Work]) -> None:
         # The put certainly did not happen, so its note is taken back: those bytes were never public.
         tools.book.set(work.plan.domain, earlier[work.plan.domain])
     _read_back(tools, [work for work in going if work.open])
+    tools.book.save(tools.lease.prove)  # the note that the put was read back must outlive a run that ends while it waits
+    barrier(tools, going)
     tools.book.save(tools.lease.prove)
 
 
@@ -153,21 +156,22 @@ def _put(tools: Tools, work: Work, refused: list[Work], lost: list[LeaseLost]) -
 
 
 def _read_back(tools: Tools, works: Sequence[Work]) -> None:
-    """The barrier: what the host serves must be the planned bytes before any record may name them."""
+    """What the host holds must be the planned bytes. With `confirm: storage` that is the barrier; else the fetch follows."""
     fresh = fetch(tools, works)
     now = tools.clock()
     for work in works:
         found = fresh[work.plan.domain]
         entry = tools.book.entry(work.plan.domain)
         if isinstance(found, HostedPolicy):
-            entry = read_back(saw(entry, Look(bodies=(found.body,)), now), found.body, now)
+            entry = saw(entry, Look(bodies=(found.body,)), now)
+            entry = (stored if work.place.https else read_back)(entry, found.body, now)
         elif found is None:
             entry = removed(entry, now)
         tools.book.set(work.plan.domain, entry)
         wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)
         if wanted is not None and not (isinstance(found, HostedPolicy) and found.body == wanted):
             work.end(tools, Stage.PREPARE, Outcome.FAILED, not_served(work, wanted, found))
-        elif _puts(work):
+        elif _puts(work) and not (work.place.https and wanted is not None):
             report(tools, Event(stage=Stage.PREPARE, what="done", domain=work.plan.domain, text="policy is served"))
 
 

@@ -12,6 +12,7 @@ from enum import Enum
 from mtasts_deploy.apply.commit import commit
 from mtasts_deploy.apply.prepare import prepare
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
+from mtasts_deploy.apply.serving import preflight
 from mtasts_deploy.apply.work import Tools, Work, note, report
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.ledger.codec import shard_of
@@ -53,11 +54,12 @@ def run(
         return _result(tools, outcomes, works)
     # Repairs first; then by shard of the ledger, so that a portion of the run writes few shards.
     works = sorted(works, key=lambda work: (not work.plan.repair, shard_of(str(work.plan.domain))))
+    preflight(tools, works)
+    if on_error is not OnError.CONTINUE:
+        _hold(tools, works, Stage.LOOK)
     prepare(tools, works)
-    if on_error is not OnError.CONTINUE and not all(work.open for work in works):
-        for work in works:
-            if work.open:
-                work.end(tools, Stage.PREPARE, Outcome.FAILED, _held(begun=work.begun))
+    if on_error is not OnError.CONTINUE:
+        _hold(tools, works, Stage.PREPARE)
     commit(tools, works)
     if on_error is OnError.ROLLBACK and any(work.outcome not in _GOOD for work in works) and not tools.stop.requested:
         return _taken_back(tools, outcomes, works, take_back)
@@ -93,6 +95,15 @@ def _remember(tools: Tools, plan: Plan, seen: Mapping[Domain, Observed], places:
         if entry is not None and entry.taken_back and domain not in asks_back and not tools.rollback:
             tools.book.set(domain, declared_anew(entry))
     tools.book.save(tools.lease.prove)
+
+
+def _hold(tools: Tools, works: Sequence[Work], stage: Stage) -> None:
+    """If one of them has failed, the others end here."""
+    if all(work.open for work in works):
+        return
+    for work in works:
+        if work.open:
+            work.end(tools, stage, Outcome.FAILED, _held(begun=work.begun))
 
 
 def _held(*, begun: bool) -> Diagnostic:

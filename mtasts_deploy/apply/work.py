@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from mtasts_deploy.apply.barrier import PATIENCE, Progress
 from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import HostedPolicy, RecordKind
-from mtasts_deploy.ledger.events import confirmed, digits_of, read_back, saw, written_by_us
+from mtasts_deploy.ledger.events import confirmed, digits_of, read_back, saw, stored, written_by_us
 from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.model import DomainPlan, SiteChange
 from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.sender.interface import Fetcher
 
 CHUNK = 64
 """Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
@@ -46,7 +49,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """All that a run works with. `clock` gives the time in UTC, whole seconds."""
+    """All that a run works with. `clock` gives the time in UTC, whole seconds; `ticks` seconds that only grow; `pause` takes seconds.
+
+    `fetcher` may be None where no policy is confirmed by fetching it. `patience` is how long the barrier waits.
+    """
 
     run: str
     world: World
@@ -56,19 +62,24 @@ class Tools:
     clock: Callable[[], datetime]
     emit: Callable[[Event], None]
     stop: Stop
+    fetcher: Fetcher | None = None
+    patience: timedelta = PATIENCE
+    ticks: Callable[[], float] = time.monotonic
+    pause: Callable[[float], None] = time.sleep
     parallelism: int = 10
     rollback: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One domain on its way. `begun`: something in the world was changed for it; `changes` are the record changes not yet confirmed."""
+    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy."""
 
     plan: DomainPlan
     settings: DomainSettings
     place: Place
     outcome: Outcome | None = None
     begun: bool = False
+    progress: Progress = field(default_factory=Progress)
     findings: list[Diagnostic] = field(default_factory=list)
 
     @property
@@ -142,16 +153,19 @@ def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
     if not place.plugin:
         entry = written_by_us(entry)
     entry = saw(entry, seen.look(), now)
-    entry = settle(entry, seen, now)
+    entry = settle(entry, seen, now, https=place.https)
     if entry.ids or entry.policies:
         entry = replace(entry, dns=place.dns, host=place.host)
     tools.book.set(seen.domain, entry)
 
 
-def settle(entry: Entry, seen: Observed, now: datetime) -> Entry:
-    """Close what a look shows to be gone: other bytes than the served ones, other ids than the only one at every provider."""
+def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False) -> Entry:
+    """Close what a look shows to be gone: other bytes than the served ones, other ids than the only one at every provider.
+
+    `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so.
+    """
     if isinstance(seen.hosted, HostedPolicy):
-        entry = read_back(entry, seen.hosted.body, now)
+        entry = stored(entry, seen.hosted.body, now) if https else read_back(entry, seen.hosted.body, now)
     live = [site.ours(RecordKind.STS) for site in seen.sts]
     if len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
         entry = confirmed(entry, seen.ids[0][0], now)

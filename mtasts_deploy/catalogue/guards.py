@@ -82,6 +82,17 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ref="RFC 8460 §3",
     ),
     Entry(
+        code="MTS410",
+        title="`confirm: storage` beside a real provider",
+        why="A look into the store of the host proves that the file is there, not that senders get it: a certificate, a redirect or a "
+        "cache in between is not seen. A record that moves now would send them to something else. " + _STAYS,
+        fix="Remove `confirm`: the policy is then fetched as senders fetch it. If that is not possible from where you run, lift the guard "
+        "with `--allow MTS410=DOMAIN` and look at the policy yourself before each apply.",
+        bad="example.com: {dns: route53, confirm: storage}",
+        good="example.com: {dns: route53}",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
         code="MTS411",
         title="Mode enforce waits until the MX records have been watched",
         why="A secondary MX host that nobody thought of, or one that is still cached, would be refused by enforcing senders. So a "

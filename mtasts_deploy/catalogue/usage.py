@@ -103,6 +103,35 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         good="deploy init --domain example.com --tlsrpt mailto:tls-reports@example.net",
     ),
     Entry(
+        code="MTS920",
+        title="`--resolver` is no IP address with a port",
+        why="A name would need a resolver itself.",
+        fix="Write the address of a resolver; the port is 53 if none is given.",
+        good="deploy apply --resolver 127.0.0.1:5300",
+    ),
+    Entry(
+        code="MTS921",
+        title="The file of `--ca-file` cannot be used",
+        why="It has the root certificates that are trusted, in PEM form. Nothing was done.",
+        fix="Name a file that is there and has certificates in it.",
+        good="deploy apply --ca-file roots.pem",
+    ),
+    Entry(
+        code="MTS922",
+        title="`--connect-to` is not HOST:PORT:ADDR:PORT",
+        why="It says to which address to connect in place of HOST, as curl's option of that name does.",
+        fix="Write a name (or an address that DNS gives), a port, an address and a port. IPv6 addresses stand in brackets.",
+        good="deploy apply --connect-to mta-sts.example.com:443:127.0.0.1:8443",
+    ),
+    Entry(
+        code="MTS923",
+        title="This machine has no root certificates",
+        why="Nobody can tell a right certificate from a wrong one without them. SSL_CERT_FILE and SSL_CERT_DIR do not count here: senders "
+        "do not know the CAs of your house.",
+        fix="Install the roots (Debian: `ca-certificates`), or name a file of them with `--ca-file`.",
+        good="deploy apply --ca-file /etc/ssl/certs/ca-certificates.crt",
+    ),
+    Entry(
         code="MTS999",
         title="A bug in mtasts-deploy",
         why="The program met something that its authors did not think of. What is published stays valid at every moment of a run, and "

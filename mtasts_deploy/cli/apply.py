@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mtasts_deploy.deployment import Options
+    from mtasts_deploy.sender.options import Looking
 
 
 @command()
@@ -34,6 +35,11 @@ def apply(
     ] = "continue",
     parallelism: options.Parallelism = 10,
     lock_timeout: options.LockTimeout = "0",
+    barrier_timeout: options.BarrierTimeout = "10m",
+    timeout: options.Timeout = "1m",
+    resolver: options.Resolver = None,
+    ca_file: options.CaFile = None,
+    connect_to: options.ConnectTo = None,
 ) -> int:
     """Do what the plan says, after asking.
 
@@ -46,9 +52,10 @@ def apply(
     asks = plan_file is None and not auto_approve
     if asks:
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
-    run = _options("deploy apply", on_error, parallelism, lock_timeout)
+    run = _options("deploy apply", on_error, parallelism, lock_timeout, barrier_timeout)
+    looking = _looking(resolver, ca_file, connect_to, timeout)
     saved = None if plan_file is None else read_plan(plan_file)
-    running = Running(session, session.deployment(), "Apply")
+    running = Running(session, session.deployment(looking), "Apply")
     if saved is not None:
         running.proposed(saved)
     with running:
@@ -70,6 +77,11 @@ def rollback(
     auto_approve: options.AutoApprove = False,
     parallelism: options.Parallelism = 10,
     lock_timeout: options.LockTimeout = "0",
+    barrier_timeout: options.BarrierTimeout = "10m",
+    timeout: options.Timeout = "1m",
+    resolver: options.Resolver = None,
+    ca_file: options.CaFile = None,
+    connect_to: options.ConnectTo = None,
 ) -> int:
     """Go back to before the last change, after asking.
 
@@ -80,33 +92,45 @@ def rollback(
 
     if not auto_approve:
         _somebody_to_ask(session, "--auto-approve")
-    run = _options("deploy rollback", "continue", parallelism, lock_timeout)
+    run = _options("deploy rollback", "continue", parallelism, lock_timeout, barrier_timeout)
+    looking = _looking(resolver, ca_file, connect_to, timeout)
     chosen = [Domain.parse(name) for name in domains or ()]
-    running = Running(session, session.deployment(), "Rollback")
+    running = Running(session, session.deployment(looking), "Rollback")
     with running:
         result = running.deployment.rollback(chosen, options=run, approve=running.agree if auto_approve else running.ask)
     return running.finish(result)
 
 
-def _options(command_line: str, on_error: options.OnErrorName, parallelism: int, lock_timeout: str) -> Options:
+def _looking(resolver: str | None, ca_file: Path | None, connect_to: list[str] | None, timeout: str) -> Looking:
+    from mtasts_deploy.sender.options import Looking
+
+    seconds = _seconds("--timeout", timeout)
+    if not seconds:
+        hint = "Real senders give up after 4 to 60 seconds."
+        raise UsageError(Diagnostic(code="MTS911", message="--timeout 0 leaves no time for an answer", hint=hint))
+    return Looking.parse(resolver, ca_file, connect_to or (), float(seconds))
+
+
+def _options(command_line: str, on_error: options.OnErrorName, parallelism: int, lock_timeout: str, barrier_timeout: str) -> Options:
     from mtasts_deploy.apply.run import OnError
     from mtasts_deploy.deployment import Options
 
     return Options(
         on_error=OnError(on_error),
         parallelism=parallelism,
-        lock_timeout=timedelta(seconds=_seconds(lock_timeout)),
+        lock_timeout=timedelta(seconds=_seconds("--lock-timeout", lock_timeout)),
+        barrier_timeout=timedelta(seconds=_seconds("--barrier-timeout", barrier_timeout)),
         command=command_line,
     )
 
 
-def _seconds(text: str) -> int:
+def _seconds(option: str, text: str) -> int:
     """A time as the declaration writes it. Raises `UsageError` (MTS911)."""
     units = {"s": 1, "m": 60, "h": 3600}
     number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
     if not (number.isascii() and number.isdigit()) or len(number) > 6:
         hint = "Seconds, or a number with s, m or h: 30s, 5m, 1h. 0 does not wait."
-        raise UsageError(Diagnostic(code="MTS911", message=f'--lock-timeout "{text}" is no time', hint=hint))
+        raise UsageError(Diagnostic(code="MTS911", message=f'{option} "{text}" is no time', hint=hint))
     return int(number) * units[unit]
 
 

@@ -50,3 +50,42 @@ LockTimeout = Annotated[
     str,
     typer.Option("--lock-timeout", metavar="TIME", envvar="MTASTS_LOCK_TIMEOUT", help="How long to wait for the lock: 30s, 5m, 1h."),
 ]
+
+Resolver = Annotated[
+    str | None,
+    typer.Option(
+        "--resolver",
+        metavar="IP:PORT",
+        envvar="MTASTS_RESOLVER",
+        help="Ask this resolver; by default the system's.",
+        show_default=False,
+    ),
+]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file", metavar="FILE", envvar="MTASTS_CA_FILE", help="Trust these root certificates (PEM) and no others.", show_default=False
+    ),
+]
+ConnectTo = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--connect-to",
+        metavar="HOST:PORT:ADDR:PORT",
+        envvar="MTASTS_CONNECT_TO",
+        help="Connect to that address instead of HOST; may be repeated.",
+    ),
+]
+Timeout = Annotated[
+    str,
+    typer.Option("--timeout", metavar="TIME", envvar="MTASTS_TIMEOUT", help="How long a policy host may take for one answer: 30s, 1m."),
+]
+BarrierTimeout = Annotated[
+    str,
+    typer.Option(
+        "--barrier-timeout",
+        metavar="TIME",
+        envvar="MTASTS_BARRIER_TIMEOUT",
+        help="How long to wait until every address serves the new policy: 30s, 10m, 2h.",
+    ),
+]

@@ -13,6 +13,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mtasts_deploy.apply.report import Event, Result, Stage
+from mtasts_deploy.declaration.model import Confirm
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.output.interface import RunReport, Shipment
 from mtasts_deploy.output.text import listed
@@ -145,8 +146,9 @@ def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
     if result.taken_back:
         return Shipment()
     changed = [domain for domain in plan.acting if domain.domain in result.begun]
-    policies = [domain for domain in changed if _puts(domain)]
     declaration = deployment.declaration
+    # What was fetched from its policy host is there already.
+    policies = [domain for domain in changed if _puts(domain) and declaration.domains[domain.domain].confirm is Confirm.STORAGE]
     folders = {declaration.hosts[declaration.domains[domain.domain].host].path for domain in policies}
     zones = {str(declaration.providers[change.provider].options["directory"]) for domain in changed for change in domain.records}
     return Shipment(

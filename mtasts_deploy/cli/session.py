@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.declaration.model import Declaration
     from mtasts_deploy.deployment import Deployment
     from mtasts_deploy.output.interface import Messages, Output
+    from mtasts_deploy.sender.options import Looking
 
 TOOL = f"mtasts-deploy {__version__}"
 P = ParamSpec("P")
@@ -85,7 +86,7 @@ class Session:
 
         return load(find(self.shared.config, self.environ), today=utc_now().date())
 
-    def deployment(self) -> Deployment:
+    def deployment(self, looking: Looking | None = None) -> Deployment:
         """The deployment that is declared; its events become messages. Raises `DeclarationError`."""
         from mtasts_deploy.deployment import Deployment
         from mtasts_deploy.output.text import counted
@@ -93,7 +94,7 @@ class Session:
         declaration = self.declaration()
         if declaration.warnings:
             self.messages.say(f"{counted(len(declaration.warnings), 'warning')} about the declaration: see `deploy validate`.")
-        deployment = Deployment.of(declaration)
+        deployment = Deployment.of(declaration, looking)
         deployment.emit = self.messages.event
         return deployment
 

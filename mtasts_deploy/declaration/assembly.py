@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from mtasts_deploy.declaration import rules, shape
-from mtasts_deploy.declaration.model import PLUGIN, Allowance, Declaration, DomainSettings, HostSpec, Places, ProviderSpec, StateSpec
+from mtasts_deploy.declaration.model import (
+    PLUGIN,
+    Allowance,
+    Confirm,
+    Declaration,
+    DomainSettings,
+    HostSpec,
+    Places,
+    ProviderSpec,
+    StateSpec,
+)
 from mtasts_deploy.declaration.nodes import Node
 from mtasts_deploy.declaration.schema import ZONE_FILES
 from mtasts_deploy.declaration.settings import EMPTY, Block, Names, read_block
@@ -226,6 +236,7 @@ class Assembly:
     def _evaluate(self, groups: Sequence[_Group], names: Names, defaults: _Placed, profiles: Mapping[str, _Placed]) -> None:
         """What each group comes to; its findings about its own settings are kept for each of its domains."""
         faults = shape.domain_faults([group.node.value for group in groups], [group.node for group in groups])
+        zone_files = {name for name, spec in self._providers().items() if spec.class_name == ZONE_FILES}
         for index, group in enumerate(groups):
             wrong = faults.get(index, ())
             if isinstance(group.node.value, dict):
@@ -234,9 +245,13 @@ class Assembly:
             group.faults = [*wrong, *own.faults]
             profile = profiles.get(own.values.get("profile", ""), _NOWHERE)
             group.shared = (profile, defaults)
-            group.values = values = {**_BUILT_IN, **defaults.block.values, **profile.block.values, **own.values}
+            values = {**_BUILT_IN, **defaults.block.values, **profile.block.values, **own.values}
+            group.values = values
             group.by_domain = rules.by_domain(values)
             given = {setting: block for block in (defaults.block, profile.block, own) for setting in block.given}
+            values["by_hand"] = zone_files.issuperset(values["dns"])
+            if "confirm" not in given:
+                values["confirm"] = Confirm.STORAGE if values["by_hand"] else Confirm.HTTPS
             lost = {setting for setting, block in given.items() if setting not in block.values}
             if any(not fault.path for fault in wrong):  # no mapping at all, so nobody knows what was meant
                 lost.add("profile")

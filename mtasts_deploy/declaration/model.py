@@ -14,7 +14,7 @@ from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.rfc.names import Domain, MxPattern
 from mtasts_deploy.rfc.policy import Mode
 
-LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS411", "MTS701"})
+LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS410", "MTS411", "MTS701"})
 """The codes that `--allow` and `allow:` can lift for a domain."""
 
 
@@ -31,8 +31,9 @@ class Sts(Enum):
 
 
 class Confirm(Enum):
-    """How a published policy is confirmed: read back from its host."""
+    """How a published policy is confirmed: fetched as a sender does, or read back from its host."""
 
+    HTTPS = "https"
     STORAGE = "storage"
 
 
@@ -104,7 +105,8 @@ class DomainSettings:
     `max_age` and `ttl` are seconds. `mx_zone`: follow the MX records of the zone, beside the patterns in `mx`. `tlsrpt` is None where the
     record is not managed (what is there stays), empty where the one that we published is to go, else the normalised URIs in their order.
     `dns` are the providers that hold the records; with `plugin`, octodns-sync writes them and these providers are only looked at.
-    `zone` is one zone for all records, or zones by `sts`, `tlsrpt` and `mx`, or None: found by the longest match. `where` is the place of
+    `zone` is one zone for all records, or zones by `sts`, `tlsrpt` and `mx`, or None: found by the longest match. `by_hand`: all its
+    providers are zone files, which somebody ships to the name servers. `where` is the place of
     the domain's name, `at` has those of its own settings; neither counts in `==`.
     """
 
@@ -122,6 +124,7 @@ class DomainSettings:
     zone: ZoneName | Mapping[str, ZoneName] | None = None
     ttl: int = 3600
     confirm: Confirm = Confirm.STORAGE
+    by_hand: bool = True
     allow: tuple[Allowance, ...] = ()
     profile: str | None = None
     at: Mapping[str, Span] = field(default_factory=dict, compare=False)

@@ -81,8 +81,9 @@ class Settings(_Shape):
     """The zone of the records, or zones by record name. Default: the longest match among the provider's zones."""
     ttl: Ttl = 3600
     """Time to live of the two TXT records in seconds, 1 to 604800. Default: 3600."""
-    confirm: Literal["storage"] = "storage"
-    """How a published policy is confirmed: `storage` reads it back from the host. Default: storage."""
+    confirm: Literal["https", "storage"] = "https"
+    """How a published policy is confirmed: `https` fetches it as a sender does, `storage` reads it back from the host. Default: https; \
+storage if all providers are zone files."""
 
 
 class Domain(Settings):

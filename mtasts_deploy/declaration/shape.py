@@ -114,10 +114,9 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     ),
     "ttl": Expected(code="MTS350", text="1 to 604800 seconds", hint="Write a whole number without a unit, such as 3600."),
     "confirm": Expected(
-        text="storage",
-        one_of=("storage",),
-        hints={"https": "This version reads back from the host; write `storage`."},
-        hint="Write `storage`, or leave it out.",
+        text="https or storage",
+        one_of=("https", "storage"),
+        hint="`https` fetches the policy as a sender does, `storage` reads it back from the host; leave it out if in doubt.",
     ),
     "profile": Expected(text="the name of a profile", hint="Name one that stands under `profiles:`."),
     "allow": Expected(

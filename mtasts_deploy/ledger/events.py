@@ -127,8 +127,20 @@ def _saw_mx(entry: Entry, hosts: tuple[str, ...], ttl: int, now: datetime) -> En
 
 
 def putting(entry: Entry, body: bytes, now: datetime) -> Entry:
-    """Before a put: these bytes may be public from now, under every id that may be visible."""
-    return _public(entry, body, now)
+    """Before a put: these bytes may be public from now, under every id that may be visible. They were not read back yet."""
+    after = _public(entry, body, now)
+    digits = digits_of(body)
+    known = after.policies[digits]
+    return after if known.read_back is None else replace(after, policies={**after.policies, digits: replace(known, read_back=None)})
+
+
+def stored(entry: Entry, body: bytes, now: datetime) -> Entry:
+    """These bytes, and no others, are at the host, from which others take what they serve: other bytes may still be fetched."""
+    digits = digits_of(body)
+    policies = {
+        name: replace(policy, read_back=(policy.read_back or now) if name == digits else None) for name, policy in entry.policies.items()
+    }
+    return entry if policies == entry.policies else replace(entry, policies=policies)
 
 
 def read_back(entry: Entry, body: bytes, now: datetime) -> Entry:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from mtasts_deploy.declaration.model import LIFTABLE, DomainSettings
+from mtasts_deploy.declaration.model import LIFTABLE, Confirm, DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.facts import HostedPolicy, LiveMx, RecordKind
 from mtasts_deploy.ledger.model import Entry
@@ -132,6 +132,18 @@ def policy_guards(settings: DomainSettings, plan: Publication, changes: bool) ->
         )
 
 
+def storage_guard(settings: DomainSettings) -> Iterator[Diagnostic]:
+    """A record that senders see at once must not rest on a look into the store alone."""
+    if settings.confirm is Confirm.STORAGE and not settings.by_hand:
+        yield Diagnostic(
+            code="MTS410",
+            message=f"`confirm: storage` beside the provider {', '.join(settings.dns)}: the record would move before anybody has fetched "
+            "the policy as senders do",
+            hint="Remove `confirm`, so that the policy is fetched over HTTPS first.",
+            ref="RFC 8461 §8.1",
+        )
+
+
 def history_warnings(seen: Observed, plan: Publication, lost: bool) -> Iterator[Diagnostic]:
     """What the past makes worth saying."""
     if lost:
@@ -183,6 +195,18 @@ def foreign_tlsrpt(live: tuple[str, ...], published: str | None, domain: Domain)
                 hint=f"Leave `tlsrpt` out to leave it alone, or lift this with `--allow MTS408={domain}` to remove it.",
                 ref="RFC 8460 §3",
             )
+
+
+def stray(domain: Domain) -> Diagnostic:
+    """A domain is live that nobody declares any more."""
+    return Diagnostic(
+        code="MTS415",
+        severity=Severity.WARN,
+        message=f"{domain.display} has a live policy but is no longer declared; it is left as it is",
+        domain=str(domain),
+        hint=f"Add `{domain.unicode}: {{mode: none}}` under `domains:` to withdraw its policy, or its old settings to keep it.",
+        ref="RFC 8461 §8.3",
+    )
 
 
 def _hosts(hosts: tuple[str, ...]) -> str:

@@ -145,6 +145,7 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
         return Part(findings=(*found, *error.diagnostics))
     part = publish(settings, seen, entry, plan, now)
     found += guards.policy_guards(settings, plan, bool(part.steps))
+    found += guards.storage_guard(settings)
     found += guards.history_warnings(seen, plan, lost)
     if part.steps:
         again = tuple(guards.taken_back(entry, settings.domain, digits_of(plan.body), None))

@@ -69,7 +69,7 @@ def test_enough_golden_files_are_about_shape() -> None:
         {"sts": "yes"},
         {"sts": 1},
         {"ttl": 604_801},
-        {"confirm": "https"},
+        {"confirm": "http"},
         {"zone": {"mta-sts": "example.com"}},
         {"allow": [{"code": "MTS401", "until": "2027-01-31"}]},
         {"allow": [{"code": "MTS401", "until": "31.1.2027", "why": "x"}]},

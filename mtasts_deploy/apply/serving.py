@@ -1,0 +1,168 @@
+"""What the stages ask the world of senders: before anything is public, between the put and the push, and just before the push.
+
+Only domains with `confirm: https`. Whatever a fetch shows goes into the ledger, before anything is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from mtasts_deploy.apply.barrier import Aim, Closed, Passed, Watch, skew, watch, wrong
+from mtasts_deploy.apply.report import Event, Outcome, Stage
+from mtasts_deploy.apply.work import Tools, Work, in_parallel, report
+from mtasts_deploy.declaration.model import Confirm
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.facts import Fetched
+from mtasts_deploy.ledger.events import Look, digits_of, read_back, saw
+from mtasts_deploy.plan.model import Barrier, PutPolicy
+from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.sender.interface import Fetcher
+
+# What putting a file does not mend: who asks that address gets no policy, before and after (certificates, redirects, addresses).
+_UNMENDED: Final = frozenset(
+    f"MTS{number}" for number in (500, 501, 502, 510, 511, 512, 513, 514, 515, 516, 518, 520, 550, 551, 552, 553, 554)
+)
+_UNKNOWN: Final = frozenset({"MTS501", "MTS502", "MTS552", "MTS553", "MTS554"})
+
+
+def wanted(work: Work) -> bytes | None:
+    """The policy that must be served before a record of this domain moves."""
+    return next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)
+
+
+def by_https(works: Sequence[Work]) -> list[Work]:
+    """The open domains whose policy must be proved by fetching it."""
+    return [work for work in works if work.open and work.settings.confirm is Confirm.HTTPS and wanted(work) is not None]
+
+
+def preflight(tools: Tools, works: Sequence[Work]) -> None:
+    """Before anything is public: fetch each policy host as it is. A domain whose host is broken in a way that the put does not mend ends.
+
+    A repair is never held up here: whoever looks must be able to find it.
+    """
+    asked = by_https(works)
+    for work, answers in _fetched(tools, asked, stoppable=True):
+        work.progress = work.progress.seeing(answers)
+        broken = [one.problem for one in answers if one.problem is not None and one.problem.code in _UNMENDED]
+        if work.plan.repair:
+            continue
+        if all(one.unreachable for one in answers):
+            broken += wrong(b"", answers)
+        broken += skew(answers, tools.clock())
+        if broken:
+            unknown = all(one.code in _UNKNOWN for one in broken)
+            work.end(tools, Stage.LOOK, Outcome.UNKNOWN if unknown else Outcome.FAILED, *broken)
+    if asked:
+        tools.book.save(tools.lease.prove)
+
+
+def barrier(tools: Tools, works: Sequence[Work]) -> None:
+    """Hold these domains until senders get their policies. Those whose time is up end; their records stay."""
+    asked = by_https(works)
+    if not asked:
+        return
+    watches = {work.plan.domain: _watch(tools, work) for work in asked}
+
+    def going() -> bool:
+        tools.lease.prove()
+        return not tools.stop.requested
+
+    def say(one: Watch, why: Diagnostic) -> None:
+        text = f"waiting for its policy to be served: {why.code} {why.message}"
+        report(tools, Event(stage=Stage.PREPARE, what="waiting", domain=one.domain, text=text))
+
+    watch(
+        list(watches.values()),
+        _fetcher(tools),
+        clock=tools.clock,
+        ticks=tools.ticks,
+        pause=tools.pause,
+        going=going,
+        say=say,
+        parallelism=tools.parallelism,
+    )
+    for work in asked:
+        _ended(tools, work, watches[work.plan.domain])
+
+
+def _watch(tools: Tools, work: Work) -> Watch:
+    now = tools.clock()
+    body = wanted(work)
+    assert body is not None
+    known = tools.book.entry(work.plan.domain).policies.get(digits_of(body))
+    aim = Aim(
+        wanted=body,
+        began=now,
+        until=now + tools.patience,
+        read_back=None if known is None else known.read_back,
+        repair=work.plan.repair,
+    )
+    return Watch(domain=work.plan.domain, aim=aim, progress=work.progress)
+
+
+def _ended(tools: Tools, work: Work, one: Watch) -> None:
+    now = tools.clock()
+    entry = saw(tools.book.entry(one.domain), Look(bodies=tuple(one.bodies)), now)
+    work.progress = replace(one.progress, right=0, wrong=0)
+    _warn(work, one.warnings)
+    match one.end:
+        case None:
+            work.end(tools, Stage.PREPARE, Outcome.INTERRUPTED)
+        case Closed():
+            work.end(tools, Stage.PREPARE, Outcome.FAILED, *one.end.findings)
+        case Passed():
+            # What was there before is gone everywhere, as far as anybody can tell.
+            entry = read_back(entry, one.aim.wanted, now)
+            report(tools, Event(stage=Stage.PREPARE, what="done", domain=one.domain, text="policy is served"))
+    tools.book.set(one.domain, entry)
+
+
+def fetch_again(tools: Tools, works: Sequence[Work]) -> None:
+    """Just before the push: fetch each policy once more. A domain whose policy is no longer the planned one ends; its record stays."""
+    for work, answers in _fetched(tools, by_https(works)):
+        body = wanted(work)
+        assert body is not None
+        found = wrong(body, answers)
+        if found:
+            outcome = Outcome.STALE if all(one.code == "MTS530" for one in found) else Outcome.FAILED
+            work.end(tools, Stage.COMMIT, outcome, *found)
+
+
+def _fetched(tools: Tools, works: Sequence[Work], *, stoppable: bool = False) -> list[tuple[Work, tuple[Fetched, ...]]]:
+    """What the hosts of these domains answer now; noted in the ledger (not yet saved). `stoppable`: after a signal the rest is left out."""
+    if not works:
+        return []
+    fetcher = _fetcher(tools)
+    answers: dict[Domain, tuple[Fetched, ...]] = {}
+
+    def fetch(work: Work) -> None:
+        if stoppable and tools.stop.requested:
+            return
+        domain = work.plan.domain
+        tools.lease.prove()  # a slow host must not make the lease run out unseen
+        answers[domain] = fetcher.fetch(domain, known=bool(tools.book.entry(domain).ids))
+
+    for work in works:  # the book is for one thread: read its shards before
+        tools.book.entry(work.plan.domain)
+    in_parallel(tools, fetch, works)
+    now = tools.clock()
+    asked = [work for work in works if work.plan.domain in answers]
+    for work in asked:
+        domain = work.plan.domain
+        bodies = tuple(dict.fromkeys(body for one in answers[domain] if (body := one.served) is not None))
+        tools.book.set(domain, saw(tools.book.entry(domain), Look(bodies=bodies), now))
+    return [(work, answers[work.plan.domain]) for work in asked]
+
+
+def _warn(work: Work, warnings: Mapping[Diagnostic, None]) -> None:
+    for warning in warnings:
+        named = warning.of(str(work.plan.domain))
+        if named not in work.findings:
+            work.findings.append(named)
+
+
+def _fetcher(tools: Tools) -> Fetcher:
+    assert tools.fetcher is not None, "a domain with `confirm: https` needs a fetcher"
+    return tools.fetcher

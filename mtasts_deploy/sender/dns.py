@@ -1,0 +1,259 @@
+"""Questions to DNS: to the resolver, and to the servers of a zone themselves.
+
+A caching resolver that is asked for a name that is not there yet keeps saying so for the zone's negative TTL (RFC 2308), to us and to
+every sender that uses it. So a name that may be missing is asked at its zone's own servers first.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.resolver
+
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.sender.names import Addresses, Authority, Outcome, Reply, failed, lagging, missing
+from mtasts_deploy.sender.options import Endpoint, Looking
+
+PORT: Final = 53
+_PATIENCE: Final = 3.0  # seconds for one question to one server
+_PAYLOAD: Final = 1232  # octets, the size that no path fragments
+_DEPTH: Final = 8  # delegations below the zone that the resolver knows
+
+
+class Dns:
+    """Looks names up. Names are A-labels without the root dot. May be used from several threads; remembers where zones are served."""
+
+    def __init__(self, looking: Looking) -> None:
+        """The resolver of `looking`, else those of the system. Its detours count for addresses at port 53, if that port is named."""
+        self._looking = looking
+        self._zones: dict[str, Authority] = {}
+        self._resolvers: tuple[Endpoint, ...] = () if looking.resolver is None else (looking.resolver,)
+
+    def ask(self, name: str, kind: str) -> Reply:
+        """What the resolver says; the next one is asked where one fails. Never raises."""
+        reply = Reply(name=name, kind=kind, server="the system", outcome=Outcome.FAILED, rcode="no resolver is configured")
+        for _ in range(2):
+            for end in self._recursive():
+                reply = self._exchange(end, name, kind, recurse=True)
+                if reply.answered:
+                    return reply
+        return reply
+
+    def ask_authoritative(self, name: str, kind: str) -> tuple[Reply, ...]:
+        """What each server of the zone says for itself, over UDP or, if that is cut off, TCP; empty where no server is known."""
+        authority = self.authority(name)
+        return tuple(self._ask_one(server, name, kind) for server in authority.servers)
+
+    def txt(self, name: str) -> Reply:
+        """The TXT values at a name, as the resolver sees them. For a name that exists; else ask its zone's servers."""
+        return self.ask(name, "TXT")
+
+    def authority(self, name: str) -> Authority:
+        """The zone that holds `name`, with its servers: from the zone of the name above it down the delegations. Remembered."""
+        known = self._zones.get(name)
+        if known is None or known.problem is not None:
+            known = self._zones[name] = self._find(name)
+        return known
+
+    def addresses(self, name: str, *, known: bool) -> Addresses:
+        """The IPv4 and IPv6 addresses of a name. Unless it is `known` to be there, the zone's own servers are asked first.
+
+        A name that one of these servers does not have is missing, whatever the resolver would say, and the resolver is not asked.
+        """
+        own: tuple[Reply, ...] = ()
+        if not known:
+            own = self._own(name)
+            denied = [reply for reply in own if reply.outcome in (Outcome.NO_NAME, Outcome.NO_DATA)]
+            if denied:
+                return Addresses(name=name, problem=missing(name, denied[0]))
+        replies = [self.ask(name, kind) for kind in ("A", "AAAA")]
+        found = _joined(name, replies)
+        if found is not None:
+            return found
+        denied = [reply for reply in replies if reply.outcome in (Outcome.NO_NAME, Outcome.NO_DATA)]
+        direct = _joined(name, own)
+        if direct is not None and denied:
+            return replace(direct, problem=lagging(name, own[0], denied[0]))
+        unanswered = [reply for reply in replies if not reply.answered]
+        return Addresses(name=name, problem=failed(name, unanswered[0]) if unanswered else missing(name, denied[0]))
+
+    def _own(self, name: str) -> tuple[Reply, ...]:
+        """What the zone's servers have at that name: per server the answer with addresses, if there is one; no failures."""
+        authority = self.authority(name)
+        found = []
+        for server in authority.servers:
+            replies = [self._ask_one(server, name, kind) for kind in ("A", "AAAA")]
+            answered = [reply for reply in replies if reply.answered]
+            there = [reply for reply in answered if reply.outcome is Outcome.FOUND or reply.aliased]
+            # A CNAME to elsewhere is there, although this server does not know where it leads.
+            found += [replace(reply, outcome=Outcome.FOUND) for reply in there] or answered[:1]
+        return tuple(found)
+
+    # --- where a zone is served ---
+
+    def _find(self, name: str) -> Authority:
+        above = _above(name)
+        reply, apex = self._apex(above)
+        if not apex:
+            return Authority(problem=_homeless(name, failed(above, reply).message if not reply.answered else f"{above} has no zone"))
+        servers = self._addresses_of(self.ask(apex, "NS").values)
+        for _ in range(_DEPTH):
+            below = self._delegation(servers, name, apex)
+            if below is None:
+                break
+            apex, servers = below
+        if not servers:
+            return Authority(zone=apex, problem=_homeless(name, f"no address is known for the servers of {apex}"))
+        return Authority(zone=apex, servers=servers)
+
+    def _apex(self, name: str) -> tuple[Reply, str]:
+        """The zone that a name is in: who owns the SOA record that comes with the answer. The name is there, so nothing is spoilt."""
+        reply = Reply(name=name, kind="SOA", server="the system", outcome=Outcome.FAILED, rcode="no resolver is configured")
+        for end in self._recursive():
+            message = self._message(end, name, "SOA", recurse=True)
+            if isinstance(message, Reply):
+                reply = message
+                continue
+            for rrset in (*message.answer, *message.authority):
+                if rrset.rdtype == dns.rdatatype.SOA:
+                    return reply, _text(rrset.name)
+            reply = _reply(message, name, "SOA", str(end))
+        return reply, ""
+
+    def _delegation(self, servers: Iterable[str], name: str, apex: str) -> tuple[str, tuple[str, ...]] | None:
+        """The zone below `apex` that these servers send us to, if they do."""
+        for server in servers:
+            message = self._message(self._end(server), name, "A", recurse=False)
+            if isinstance(message, Reply):
+                continue
+            if message.flags & dns.flags.AA or message.answer:
+                return None
+            for rrset in message.authority:
+                owner = _text(rrset.name)
+                if rrset.rdtype == dns.rdatatype.NS and owner != apex and (name == owner or name.endswith("." + owner)):
+                    glue = [_texts(extra) for extra in message.additional if extra.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)]
+                    found = tuple(dict.fromkeys(address for addresses in glue for address in addresses))
+                    return owner, found or self._addresses_of(_texts(rrset))
+        return None
+
+    def _addresses_of(self, names: Iterable[str]) -> tuple[str, ...]:
+        found = [value for name in names for kind in ("A", "AAAA") for value in self._plain(self.ask(name, kind))]
+        return tuple(dict.fromkeys(found))
+
+    def _plain(self, reply: Reply) -> tuple[str, ...]:
+        return reply.values if reply.outcome is Outcome.FOUND else ()
+
+    # --- one question to one server ---
+
+    def _recursive(self) -> tuple[Endpoint, ...]:
+        if not self._resolvers:
+            try:
+                system = dns.resolver.Resolver()
+            except (dns.exception.DNSException, OSError):
+                return ()
+            self._resolvers = tuple(Endpoint(address=str(server), port=PORT) for server in system.nameservers)
+        return self._resolvers
+
+    def _end(self, address: str) -> Endpoint:
+        for detour in self._looking.detours:
+            if detour.port == PORT and detour.covers(address, PORT):
+                return detour.to
+        return Endpoint(address=address, port=PORT)
+
+    def _ask_one(self, server: str, name: str, kind: str) -> Reply:
+        reply = self._exchange(self._end(server), name, kind, recurse=False)
+        return replace(reply, server=server)
+
+    def _exchange(self, end: Endpoint, name: str, kind: str, *, recurse: bool) -> Reply:
+        message = self._message(end, name, kind, recurse=recurse)
+        if isinstance(message, Reply):
+            return message
+        reply = _reply(message, name, kind, str(end))
+        if not recurse and reply.answered and not message.flags & dns.flags.AA:
+            return replace(reply, outcome=Outcome.FAILED, rcode="it does not serve this zone")
+        return reply
+
+    def _message(self, end: Endpoint, name: str, kind: str, *, recurse: bool) -> dns.message.Message | Reply:
+        question = dns.message.make_query(dns.name.from_text(name + "."), kind, use_edns=0, payload=_PAYLOAD)
+        if not recurse:
+            question.flags &= ~dns.flags.RD
+        began = time.monotonic()
+        try:
+            answer, _ = dns.query.udp_with_fallback(question, end.address, timeout=_PATIENCE, port=end.port, ignore_unexpected=True)
+        except dns.exception.Timeout:
+            return Reply(name=name, kind=kind, server=str(end), outcome=Outcome.TIMEOUT)
+        except (dns.exception.DNSException, OSError, EOFError) as error:
+            refused = isinstance(error, ConnectionError | socket.gaierror) or time.monotonic() - began < _PATIENCE
+            outcome = Outcome.FAILED if refused else Outcome.TIMEOUT
+            return Reply(name=name, kind=kind, server=str(end), outcome=outcome, rcode=str(error) or type(error).__name__)
+        return answer
+
+
+def _reply(message: dns.message.Message, name: str, kind: str, server: str) -> Reply:
+    """What a message says about the question."""
+    rcode = message.rcode()
+    base = Reply(name=name, kind=kind, server=server, outcome=Outcome.FAILED, rcode=dns.rcode.to_text(rcode))
+    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN) or not isinstance(message, dns.message.QueryMessage):
+        return base
+    try:
+        chain = message.resolve_chaining()
+    except dns.exception.DNSException as error:
+        return replace(base, rcode=str(error) or type(error).__name__)
+    canonical = _text(chain.canonical_name)
+    if chain.answer is None:
+        outcome = Outcome.NO_NAME if rcode == dns.rcode.NXDOMAIN and canonical == name else Outcome.NO_DATA
+        return replace(base, outcome=outcome, canonical=canonical, negative_ttl=_negative(message), rcode="")
+    texts = tuple(b"".join(rdata.strings) for rdata in chain.answer) if chain.answer.rdtype == dns.rdatatype.TXT else ()
+    values = () if texts else _texts(chain.answer)
+    return replace(base, outcome=Outcome.FOUND, values=values, texts=texts, ttl=chain.minimum_ttl, canonical=canonical, rcode="")
+
+
+def _negative(message: dns.message.Message) -> int | None:
+    """How long this "no" may be kept: the SOA's own TTL or its minimum, whichever is smaller (RFC 2308 §5)."""
+    for rrset in message.authority:
+        if rrset.rdtype == dns.rdatatype.SOA:
+            return min(int(rrset.ttl), int(rrset[0].minimum))
+    return None
+
+
+def _joined(name: str, replies: Iterable[Reply]) -> Addresses | None:
+    found = [reply for reply in replies if reply.outcome is Outcome.FOUND and reply.values]
+    if not found:
+        return None
+    addresses = sorted(dict.fromkeys(value for reply in found for value in reply.values), key=lambda text: ":" in text)
+    return Addresses(name=name, addresses=tuple(addresses), ttl=min((reply.ttl for reply in found if reply.ttl is not None), default=None))
+
+
+def _above(name: str) -> str:
+    """The name above ours that certainly is there: `example.com` for `mta-sts.example.com` and for `_smtp._tls.example.com`."""
+    labels = name.split(".")[1:]
+    while len(labels) > 1 and labels[0].startswith("_"):
+        labels = labels[1:]
+    return ".".join(labels)
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower()
+
+
+def _texts(rrset: dns.rrset.RRset) -> tuple[str, ...]:
+    return tuple(sorted(rdata.to_text().removesuffix(".") for rdata in rrset))
+
+
+def _homeless(name: str, why: str) -> Diagnostic:
+    return Diagnostic(
+        code="MTS554",
+        message=f"the name servers of {name} could not be found: {why}",
+        hint="Look at the NS records of the zone and at the resolver; --resolver names another one.",
+    )

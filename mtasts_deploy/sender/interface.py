@@ -1,0 +1,19 @@
+"""The seam to the world as a sender sees it: policies fetched over HTTPS from the policy host (RFC 8461 §3.3)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mtasts_deploy.facts import Fetched
+from mtasts_deploy.rfc.names import Domain
+
+
+class Fetcher(Protocol):
+    """Fetches policies as a strict sender does. May be called from several threads."""
+
+    def fetch(self, domain: Domain, *, known: bool) -> tuple[Fetched, ...]:
+        """One answer for each address of the policy host; a name without any gives one answer that says so. Never raises, never empty.
+
+        `known`: the name was there a moment ago. Else its zone's own servers are asked first, so that no resolver learns that it is
+        missing and keeps saying so.
+        """
