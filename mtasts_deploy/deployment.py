@@ -18,9 +18,9 @@ from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.run import OnError, run
 from mtasts_deploy.apply.work import Stop, Tools, Work
-from mtasts_deploy.declaration.model import Declaration, DomainSettings, ProviderSpec, Sts
+from mtasts_deploy.declaration.model import ZONE_FILES, Declaration, DomainSettings, ProviderSpec, Sts
 from mtasts_deploy.diagnostics import Diagnostic, Severity
-from mtasts_deploy.errors import UsageError
+from mtasts_deploy.errors import Refused, UsageError
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.guards import LIFTABLE
@@ -156,7 +156,7 @@ class Deployment:
         base = declaration.directory
         return cls(
             declaration=declaration,
-            targets={name: _local(spec, base) for name, spec in declaration.providers.items()},
+            targets={name: _target(spec, base) for name, spec in declaration.providers.items()},
             hosts={name: DirectoryHost(name, base / spec.path, spec.path) for name, spec in declaration.hosts.items()},
             store=DirectoryState(base / declaration.state.path, declaration.state.path),
         )
@@ -238,15 +238,24 @@ class Deployment:
         fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx"), zones)
         return Place(domain=settings.domain, dns=settings.dns, host=settings.host, zones=fixed)
 
-    def _world(self) -> World:
+    def _world(self, places: Iterable[Place] = ()) -> World:
+        """The world; the providers of these places are found to be usable first. Raises `Refused` with what is wrong with each."""
+        problems: dict[Diagnostic, None] = {}
+        for name in dict.fromkeys(name for place in places for name in place.dns):
+            try:
+                self.targets[name].ready()
+            except Refused as error:
+                problems |= dict.fromkeys(error.diagnostics)
+        if problems:
+            raise Refused(*problems)
         return World(self.targets, self.hosts)
 
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
         chosen = selection.pick(self.declaration.domains)
-        world = self._world()
         places = {domain: self._place(settings) for domain, settings in chosen.items()}
         strays = {} if selection.partial else self._stray_places(book)
-        seen = world.observe([*places.values(), *strays.values()])
+        looked = [*places.values(), *strays.values()]
+        seen = self._world(looked).observe(looked)
         now = self.clock()
         plans = [
             plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings))
@@ -259,7 +268,7 @@ class Deployment:
 
     def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings]) -> Survey:
         places = {settings.domain: self._place(settings) for settings in chosen}
-        seen = self._world().observe(places.values())
+        seen = self._world(places.values()).observe(places.values())
         now = self.clock()
         plans = [rollback_domain(settings, seen[settings.domain], book.get(settings.domain), now) for settings in chosen]
         return Survey(plan=Plan(domains=tuple(plans), created=now, partial=True), seen=seen, places=places)
@@ -270,7 +279,7 @@ class Deployment:
 
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.acting}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
-        seen = self._world().observe(places.values())
+        seen = self._world(places.values()).observe(places.values())
         now = self.clock()
         plans: list[DomainPlan] = []
         for plan in saved.domains:
@@ -364,8 +373,12 @@ class Deployment:
         return Work(plan=plan, settings=settings, place=self._place(settings))
 
 
-def _local(spec: ProviderSpec, base: Path) -> Target:
-    """A provider of zone files: the only class that a declaration can name in this version."""
+def _target(spec: ProviderSpec, base: Path) -> Target:
+    """The target of a provider block: zone files by themselves, everything else through octoDNS."""
+    if spec.class_name != ZONE_FILES or spec.source is not None:
+        from mtasts_deploy.dns.octodns_target import OctodnsTarget
+
+        return OctodnsTarget(spec)
     from mtasts_deploy.dns.local import LocalTarget
 
     directory = str(spec.options["directory"])
