@@ -134,10 +134,10 @@ def providers_page() -> str:
                 "Any octoDNS provider can be named with `dns:`: write its block under `providers:` as octoDNS has it, or name the octoDNS "
                 "configuration that has it with `octodns:`. Where a block does not say otherwise we set the options below, and "
                 f"{always} for all.",
-                "**Whole or not at all**: all TXT records of one zone move together. **Record by record**: `_smtp._tls` first, `_mta-sts` last; "
-                "a failure in the middle can leave two `_mta-sts` values for a moment (senders then find no policy), and the next `apply` "
-                "finishes it. Two zones, or two providers, are never one transaction.",
-                "\n".join(rows),
+                "**Whole or not at all**: all TXT records of one zone move together. **Record by record**: `_smtp._tls` first, `_mta-sts` "
+            "last. A failure in the middle can leave two `_mta-sts` values for a moment (senders then find no policy), and the next "
+            "`apply` finishes it. Two zones, or two providers, are never one transaction.",
+            "\n".join(rows),
             ]
         )
         + "\n"

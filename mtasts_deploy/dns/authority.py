@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -43,7 +44,16 @@ def zone_of(provider: Any, name: str) -> ZoneName | None:
 def _ask(provider: Any, name: dns.name.Name) -> dns.message.Message:
     query = dns.message.make_query(name, dns.rdatatype.SOA)
     query.flags &= ~dns.flags.RD
-    if provider.key_name is not None:
-        keyring = dns.tsigkeyring.from_text({str(provider.key_name): str(provider.key_secret)})
-        query.use_tsig(keyring, algorithm=provider.key_algorithm or dns.tsig.default_algorithm)
+    if provider.key_name is None:
+        return _sent(provider, query)
+    keyring = dns.tsigkeyring.from_text({str(provider.key_name): str(provider.key_secret)})
+    query.use_tsig(keyring, algorithm=provider.key_algorithm or dns.tsig.default_algorithm)
+    try:
+        return _sent(provider, query)
+    except dns.exception.FormError:  # some servers do not sign what they say about zones that are not theirs
+        unsigned = dns.message.make_query(name, dns.rdatatype.SOA)
+        return _sent(provider, unsigned)
+
+
+def _sent(provider: Any, query: dns.message.Message) -> dns.message.Message:
     return dns.query.tcp(query, provider.host, port=provider.port, timeout=provider.timeout)

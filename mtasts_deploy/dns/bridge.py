@@ -22,7 +22,7 @@ from octodns.zone import Zone
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.dns import values
 from mtasts_deploy.dns.interface import Guarantee
-from mtasts_deploy.dns.trouble import unreadable, unwritten
+from mtasts_deploy.dns.trouble import Kind, look, unreadable, unwritten
 from mtasts_deploy.dns.zone_records import host
 from mtasts_deploy.dns.zone_text import absolute, raw, relative
 from mtasts_deploy.errors import MtastsError, ObservationError, ProviderError, Refused
@@ -101,7 +101,7 @@ def read_zone(provider: Any, zone: ZoneName, names: Collection[str], *, min_ttl:
     except MtastsError:
         raise
     except Exception as error:
-        raise ObservationError(unreadable(provider.id, zone, error)) from error
+        raise ObservationError(unreadable(provider.id, zone, error, _culprit(provider, zone, error))) from error
     own = getattr(provider, "min_ttl", 0)
     return replace(found, min_ttl=max(min_ttl, own if isinstance(own, int) else 0))
 
@@ -109,6 +109,22 @@ def read_zone(provider: Any, zone: ZoneName, names: Collection[str], *, min_ttl:
 def _no_zone(provider: Any, zone: ZoneName) -> Diagnostic:
     message = f"provider {provider.id} has no zone {zone[:-1]}; octoDNS would create it"
     return Diagnostic(code="MTS458", message=message, hint="Create the zone there, or correct `zone` or `dns` of the domain.")
+
+
+def _culprit(provider: Any, zone: ZoneName, error: Exception) -> str:
+    """The record that octoDNS cannot read, where the error does not name it and the provider gives its records one by one (RFC 2136)."""
+    if look(error).kind is not Kind.RECORD or zone[:-1] in str(error) or not hasattr(provider, "zone_records"):
+        return ""
+    try:
+        records = list(provider.zone_records(Zone(zone, []), True))
+    except Exception:
+        return ""
+    for one in records:
+        try:
+            Record.from_rrs(Zone(zone, []), [one], lenient=True)
+        except Exception:
+            return f"{str(getattr(one, 'name', '')).rstrip('.')} {getattr(one, '_type', '')}"
+    return ""
 
 
 def _facts(existing: Any, provider: str, zone: ZoneName, names: Collection[str]) -> ZoneFacts:

@@ -144,7 +144,7 @@ class OctodnsTarget:
         if self._paced is None:
             from mtasts_deploy.dns.pace import Pace
 
-            self._paced = self._pace_given or Pace(self._spec.limit)
+            self._paced = self._pace_given or Pace(self._spec.limit, faults_pass=self._known.faults_pass)
         return self._paced
 
     def _called(self, call: Callable[[int], T]) -> T:

@@ -30,8 +30,17 @@ T = TypeVar("T")
 class Pace:
     """The pace of one provider. `sleep` and `clock` are in seconds. Its methods may be called from several threads."""
 
-    def __init__(self, limit: Limit, *, sleep: Callable[[float], None] = time.sleep, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        limit: Limit,
+        *,
+        faults_pass: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`faults_pass`: an HTTP 5xx of this provider may be a busy moment, and is tried again."""
         self.in_flight = limit.max_in_flight or IN_FLIGHT
+        self._passing = trouble.WORTH_RETRYING | ({trouble.Kind.BROKEN.value} if faults_pass else set())
         self._gap = 1 / limit.per_second if limit.per_second else 0.0
         self._slots = threading.BoundedSemaphore(self.in_flight)
         self._sleep, self._clock = sleep, clock
@@ -63,7 +72,7 @@ class Pace:
         """
         tries = 1 if self._clock() < self._down else ATTEMPTS
         retrying = Retrying(
-            retry=retry_if_exception(_passes),
+            retry=retry_if_exception(self._passes),
             wait=_pause,
             stop=stop_any(stop_after_attempt(tries), stop_after_delay(LONGEST)),
             sleep=self._sleep,
@@ -79,9 +88,8 @@ class Pace:
         self._down = float("-inf")
         return result
 
-
-def _passes(error: BaseException) -> bool:
-    return isinstance(error, MtastsError) and error.diagnostics[0].code in trouble.WORTH_RETRYING
+    def _passes(self, error: BaseException) -> bool:
+        return isinstance(error, MtastsError) and error.diagnostics[0].code in self._passing
 
 
 _backoff: Final = wait_exponential(multiplier=0.5, max=8)

@@ -29,7 +29,8 @@ class Reuse(Enum):
 class Known:
     """One class. `options` are those that we set where the block does not; `min_ttl` is in seconds, 0 where the provider takes any.
 
-    `extra` is the name of our extra that installs it, empty where none is needed.
+    `extra` is the name of our extra that installs it, empty where none is needed. `faults_pass`: an HTTP 5xx of it may be a busy moment and
+    is tried again like throttling.
     """
 
     extra: str = ""
@@ -37,7 +38,7 @@ class Known:
     min_ttl: int = 0
     options: Mapping[str, object] = field(default_factory=dict)
     reuse: Reuse = Reuse.NEVER
-    lists: bool = True
+    faults_pass: bool = False
     notes: str = ""
 
 
@@ -46,7 +47,6 @@ _RFC2136: Final = Known(
     extra="bind",
     guarantee=_ATOMIC,
     reuse=Reuse.WORKER,
-    lists=False,
     notes="One UPDATE a zone, all or nothing. Reads by zone transfer, so the key needs that right too. It cannot list zones: "
     "the zone of a name is asked for by its SOA record.",
 )
@@ -83,7 +83,9 @@ PROVIDERS: Final[Mapping[str, Known]] = MappingProxyType(
             extra="powerdns",
             guarantee=_ATOMIC,
             reuse=Reuse.WORKER,
-            notes="One PATCH a zone, all or nothing; comments of other record sets stay.",
+            faults_pass=True,
+            notes="One PATCH a zone, all or nothing; comments of other record sets stay. With its SQLite backend it answers 500 while "
+            "another write has the database locked: that is tried again.",
         ),
         "octodns_route53.Route53Provider": Known(
             extra="route53",

@@ -196,10 +196,11 @@ _READING: Final = {
 }
 
 
-def unreadable(provider: str, zone: str, error: BaseException) -> Diagnostic:
-    """Why a zone could not be read (MTS458, MTS463, MTS474 to MTS478)."""
+def unreadable(provider: str, zone: str, error: BaseException, culprit: str = "") -> Diagnostic:
+    """Why a zone could not be read (MTS458, MTS463, MTS474 to MTS478); `culprit` names the record, where the error does not."""
     found = look(error)
-    message = f"provider {provider}: {_READING[found.kind].format(zone=zone.rstrip('.'))}: {found.text}"
+    named = f"{culprit}: " if culprit else ""
+    message = f"provider {provider}: {_READING[found.kind].format(zone=zone.rstrip('.'))}: {named}{found.text}"
     return Diagnostic(code=found.kind.value, message=message, hint=_HINTS[found.kind])
 
 
