@@ -113,7 +113,7 @@ def providers_page() -> str:
     """What is known of each octoDNS provider: `mtasts_deploy/dns/providers.py` as a table."""
     from mtasts_deploy.dns.providers import ALWAYS, PROVIDERS, UNKNOWN
 
-    head = ["class", "install", "one zone is written", "shortest TTL", "options that we set", "notes"]
+    head = ["class", "install", "one zone is written", "shortest TTL", "calls at a time, requests a second", "options that we set", "notes"]
     rows = [_row(*head), _row(*["---"] * len(head))]
     for name, one in [*PROVIDERS.items(), ("any other class", UNKNOWN)]:
         rows.append(
@@ -122,6 +122,7 @@ def providers_page() -> str:
                 f"`mtasts-deploy[{one.extra}]`" if one.extra else ("built in" if "." in name else "its own package"),
                 "whole or not at all" if one.guarantee.value == "zone-atomic" else "record by record",
                 f"{one.min_ttl} s" if one.min_ttl else "any",
+                f"{one.in_flight}, {f'{one.per_second:g}' if one.per_second else 'any'}",
                 "<br>".join(f"`{key}: {str(value).lower()}`" for key, value in one.options.items()) or "none",
                 one.notes,
             )
@@ -135,9 +136,9 @@ def providers_page() -> str:
                 "configuration that has it with `octodns:`. Where a block does not say otherwise we set the options below, and "
                 f"{always} for all.",
                 "**Whole or not at all**: all TXT records of one zone move together. **Record by record**: `_smtp._tls` first, `_mta-sts` "
-            "last. A failure in the middle can leave two `_mta-sts` values for a moment (senders then find no policy), and the next "
-            "`apply` finishes it. Two zones, or two providers, are never one transaction.",
-            "\n".join(rows),
+                "last. A failure in the middle can leave two `_mta-sts` values for a moment (senders then find no policy), and the next "
+                "`apply` finishes it. Two zones, or two providers, are never one transaction.",
+                "\n".join(rows),
             ]
         )
         + "\n"

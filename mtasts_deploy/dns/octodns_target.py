@@ -6,6 +6,7 @@ import fnmatch
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mtasts_deploy.declaration.model import ProviderSpec
@@ -144,7 +145,8 @@ class OctodnsTarget:
         if self._paced is None:
             from mtasts_deploy.dns.pace import Pace
 
-            self._paced = self._pace_given or Pace(self._spec.limit, faults_pass=self._known.faults_pass)
+            limit = replace(self._spec.limit, per_second=self._spec.limit.per_second or self._known.per_second)
+            self._paced = self._pace_given or Pace(limit, in_flight=self._known.in_flight, faults_pass=self._known.faults_pass)
         return self._paced
 
     def _called(self, call: Callable[[int], T]) -> T:
@@ -186,7 +188,5 @@ class OctodnsTarget:
 
 def _refusing(found: ZoneFacts, names: Collection[str], claim: Diagnostic) -> ZoneFacts:
     """The facts, with our names refused."""
-    from dataclasses import replace
-
     refused: dict[str, NameFacts] = {name: replace(found.at(name), refusal=claim) for name in names}
     return replace(found, names={**found.names, **refused})

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, stop_any, wait_exponential
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from mtasts_deploy.declaration.model import Limit
 from mtasts_deploy.dns import trouble
 from mtasts_deploy.errors import MtastsError
 
-IN_FLIGHT: Final = 16
-"""Calls under way at a time where the user sets no limit."""
 ATTEMPTS: Final = 4
+BUSY_ATTEMPTS: Final = 8
+"""Where a fault of the provider may be a busy moment: shorter pauses, more of them."""
 LONGEST: Final = 60.0
 """Seconds after which nothing is tried again."""
 TIMEOUT: Final = 30.0
@@ -34,12 +34,16 @@ class Pace:
         self,
         limit: Limit,
         *,
+        in_flight: int = 16,
         faults_pass: bool = False,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`faults_pass`: an HTTP 5xx of this provider may be a busy moment, and is tried again."""
-        self.in_flight = limit.max_in_flight or IN_FLIGHT
+        """`in_flight`: calls under way at a time where the limit does not say.
+
+        `faults_pass`: an HTTP 5xx of this provider may be a busy moment, and is tried again.
+        """
+        self.in_flight = limit.max_in_flight or in_flight
         self._passing = trouble.WORTH_RETRYING | ({trouble.Kind.BROKEN.value} if faults_pass else set())
         self._gap = 1 / limit.per_second if limit.per_second else 0.0
         self._slots = threading.BoundedSemaphore(self.in_flight)
@@ -70,11 +74,11 @@ class Pace:
 
         Raises what the last attempt raised. A provider that stays away is not waited for again at once.
         """
-        tries = 1 if self._clock() < self._down else ATTEMPTS
+        once = self._clock() < self._down
         retrying = Retrying(
             retry=retry_if_exception(self._passes),
             wait=_pause,
-            stop=stop_any(stop_after_attempt(tries), stop_after_delay(LONGEST)),
+            stop=stop_after_attempt(1) if once else _enough,
             sleep=self._sleep,
             reraise=True,
         )
@@ -93,13 +97,28 @@ class Pace:
 
 
 _backoff: Final = wait_exponential(multiplier=0.5, max=8)
+_busy: Final = wait_exponential(multiplier=0.05, max=2)
+
+
+def _fault(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome is not None else None
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    return isinstance(error, MtastsError) and error.diagnostics[0].code == trouble.Kind.BROKEN.value
+
+
+def _enough(state: RetryCallState) -> bool:
+    tries = BUSY_ATTEMPTS if _is_busy(_fault(state)) else ATTEMPTS
+    return state.attempt_number >= tries or (state.seconds_since_start or 0) >= LONGEST
 
 
 def _pause(state: RetryCallState) -> float:
-    """Half a second, doubling, with as much again by chance; or what the provider asks for, if that is more (at most 30 s)."""
-    error = state.outcome.exception() if state.outcome is not None else None
+    """Half a second (a busy moment: 50 ms), doubling, with as much again by chance; or what the provider asks for, at most 30 s."""
+    error = _fault(state)
     asked = trouble.look(error).retry_after if error is not None else 0.0
-    return max(_backoff(state) * (1 + random.random()), min(asked, 30.0))
+    backoff = _busy if _is_busy(error) else _backoff
+    return max(backoff(state) * (1 + random.random()), min(asked, 30.0))
 
 
 def fit(provider: Any, pace: Pace) -> bool:
@@ -128,7 +147,7 @@ def _fit_session(session: Any, pace: Pace) -> bool:
 
 
 def _fit_boto(client: Any, pace: Pace) -> bool:
-    if not any(kind.__module__ == "botocore.client" for kind in type(client).__mro__):
+    if not any((kind.__module__, kind.__name__) == ("botocore.client", "BaseClient") for kind in type(client).__mro__):
         return False
     client.meta.events.register("before-send", lambda **_: pace.turn())
     return True

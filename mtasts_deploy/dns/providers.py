@@ -30,7 +30,8 @@ class Known:
     """One class. `options` are those that we set where the block does not; `min_ttl` is in seconds, 0 where the provider takes any.
 
     `extra` is the name of our extra that installs it, empty where none is needed. `faults_pass`: an HTTP 5xx of it may be a busy moment and
-    is tried again like throttling.
+    is tried again like throttling. `in_flight` calls go on at a time and `per_second` requests begin in a second (None: any number) where
+    the user sets no limits; the rates are those that the vendors publish.
     """
 
     extra: str = ""
@@ -38,6 +39,8 @@ class Known:
     min_ttl: int = 0
     options: Mapping[str, object] = field(default_factory=dict)
     reuse: Reuse = Reuse.NEVER
+    in_flight: int = 16
+    per_second: float | None = None
     faults_pass: bool = False
     notes: str = ""
 
@@ -67,6 +70,7 @@ PROVIDERS: Final[Mapping[str, Known]] = MappingProxyType(
         "octodns_cloudflare.CloudflareProvider": Known(
             extra="cloudflare",
             min_ttl=120,
+            per_second=4,
             options={"retry_count": 0, "retry_period": 1, "pagerules": False},
             reuse=Reuse.WORKER,
             notes="One call for each value: new ones first, then the old ones go. Its own sleep of 300 s on throttling is off, "
@@ -83,12 +87,16 @@ PROVIDERS: Final[Mapping[str, Known]] = MappingProxyType(
             extra="powerdns",
             guarantee=_ATOMIC,
             reuse=Reuse.WORKER,
+            options={"enable_dynamic": True},
+            in_flight=32,
             faults_pass=True,
             notes="One PATCH a zone, all or nothing; comments of other record sets stay. With its SQLite backend it answers 500 while "
-            "another write has the database locked: that is tried again.",
+            "another write has the database locked: that is tried again. `enable_dynamic` saves a request for each "
+            "zone; no dynamic record is ever written.",
         ),
         "octodns_route53.Route53Provider": Known(
             extra="route53",
+            per_second=5,
             guarantee=_ATOMIC,
             options={"get_zones_by_name": True},
             reuse=Reuse.ALL,

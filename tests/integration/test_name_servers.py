@@ -18,6 +18,7 @@ from mtasts_deploy.facts import RecordChange, RecordKind, ZoneName
 from mtasts_deploy.plan.model import Verdict
 from mtasts_deploy.rfc.names import Domain
 from tests.estates import applied, codes, deploy, estate, ours, small
+from tests.middleman import latency
 from tests.servers import LOOPBACK, Bind, Knot, PowerDns, Rrset, Server, running
 
 pytestmark = pytest.mark.integration
@@ -246,3 +247,15 @@ def test_a_record_that_octodns_cannot_read_is_named(server: Server, tmp_path: Pa
     finding = deploy(tmp_path / "d", {"dns": server.block()}, "  quiet.test:\n").plan().domains[0].findings[0]
     assert finding.code == "MTS478"
     assert "the zone quiet.test holds a record that octoDNS cannot read: there.quiet.test LOC: " in finding.message
+
+
+def test_a_server_that_is_too_slow_is_said_to_be(server: Server, tmp_path: Path):
+    port = "port"
+    with latency(server.block()[port], 1) as slow:
+        block = {**server.block(), port: slow, "timeout": 0.2}
+        deployment = deploy(tmp_path / "d", {"dns": server.block(), "slow": block}, "  quiet.test: {dns: slow}\n  twin.test:\n")
+        finding = deployment.plan().domains[0].findings[0]
+        result = applied(deployment)
+    assert finding.code == "MTS475"
+    assert "slow" in finding.message
+    assert (result.outcomes[Domain.parse("twin.test")], result.exit_code) == (Outcome.DONE, 1)
