@@ -1,4 +1,4 @@
-"""Write the generated pages of `docs/`: the command line, the codes, and the coverage of the RFCs.
+"""Write the generated pages of `docs/`: the command line, the codes, the providers, and the coverage of the RFCs.
 
 `python docs/generate.py` writes them, `--check` writes nothing and fails if a page is stale. The output depends only on the checkout: no
 date, no version, no path of this machine, no line numbers (they would make every page stale at every edit).
@@ -104,6 +104,45 @@ def _prose(text: str) -> str:
     """Text for Markdown: what looks like HTML outside of `code` is escaped."""
     pieces = text.split("`")
     return "`".join(piece if index % 2 else escape(piece, quote=False) for index, piece in enumerate(pieces))
+
+
+# --- the providers ------------------------------------------------------------------------------------------------------------------------
+
+
+def providers_page() -> str:
+    """What is known of each octoDNS provider: `mtasts_deploy/dns/providers.py` as a table."""
+    from mtasts_deploy.dns.providers import ALWAYS, PROVIDERS, UNKNOWN
+
+    head = ["class", "install", "one zone is written", "shortest TTL", "calls at a time, requests a second", "options that we set", "notes"]
+    rows = [_row(*head), _row(*["---"] * len(head))]
+    for name, one in [*PROVIDERS.items(), ("any other class", UNKNOWN)]:
+        rows.append(
+            _row(
+                f"`{name}`" if "." in name else name,
+                f"`mtasts-deploy[{one.extra}]`" if one.extra else ("built in" if "." in name else "its own package"),
+                "whole or not at all" if one.guarantee.value == "zone-atomic" else "record by record",
+                f"{one.min_ttl} s" if one.min_ttl else "any",
+                f"{one.in_flight}, {f'{one.per_second:g}' if one.per_second else 'any'}",
+                "<br>".join(f"`{key}: {str(value).lower()}`" for key, value in one.options.items()) or "none",
+                one.notes,
+            )
+        )
+    always = ", ".join(f"`{key}: {str(value).lower()}`" for key, value in ALWAYS.items())
+    return (
+        "\n\n".join(
+            [
+                "# Providers",
+                "Any octoDNS provider can be named with `dns:`: write its block under `providers:` as octoDNS has it, or name the octoDNS "
+                "configuration that has it with `octodns:`. Where a block does not say otherwise we set the options below, and "
+                f"{always} for all.",
+                "**Whole or not at all**: all TXT records of one zone move together. **Record by record**: `_smtp._tls` first, `_mta-sts` "
+                "last. A failure in the middle can leave two `_mta-sts` values for a moment (senders then find no policy), and the next "
+                "`apply` finishes it. Two zones, or two providers, are never one transaction.",
+                "\n".join(rows),
+            ]
+        )
+        + "\n"
+    )
 
 
 # --- the coverage of the RFCs -------------------------------------------------------------------------------------------------------------
@@ -279,6 +318,7 @@ def _listing(places: list[str]) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "reference/cli.md": cli_page,
     "reference/codes.md": codes_page,
+    "reference/providers.md": providers_page,
     "rfc-coverage.md": coverage_page,
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,9 +20,9 @@ from mtasts_deploy.apply.recheck import checked, without
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.run import OnError, run
 from mtasts_deploy.apply.work import Stop, Tools, Work
-from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, ProviderSpec, Sts
+from mtasts_deploy.declaration.model import ZONE_FILES, Confirm, Declaration, DomainSettings, ProviderSpec, Sts
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import UsageError
+from mtasts_deploy.errors import Refused, UsageError
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.guards import stray
@@ -94,7 +94,7 @@ class Deployment:
         base = declaration.directory
         return cls(
             declaration=declaration,
-            targets={name: _local(spec, base) for name, spec in declaration.providers.items()},
+            targets={name: _target(spec, base) for name, spec in declaration.providers.items()},
             hosts={name: DirectoryHost(name, base / spec.path, spec.path) for name, spec in declaration.hosts.items()},
             store=DirectoryState(base / declaration.state.path, declaration.state.path),
             fetcher=lambda: _strict(looking or Looking()),
@@ -186,16 +186,26 @@ class Deployment:
             return {}
         return two_writers(declared, lambda settings: world.zones_of(self._place(settings)))
 
-    def _world(self) -> World:
+    def _world(self, places: Iterable[Place] = ()) -> World:
+        """The world; the providers of these places are found to be usable first. Raises `Refused` with what is wrong with each."""
+        problems: dict[Diagnostic, None] = {}
+        for name in dict.fromkeys(name for place in places for name in place.dns):
+            try:
+                self.targets[name].ready()
+            except Refused as error:
+                problems |= dict.fromkeys(error.diagnostics)
+        if problems:
+            raise Refused(*problems)
         return World(self.targets, self.hosts)
 
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
         chosen = selection.pick(self.declaration.domains)
         lifted.check(self.declaration.domains)
-        world = self._world()
         places = {domain: self._place(settings) for domain, settings in chosen.items()}
         strays = {} if selection.partial else self._stray_places(book)
-        seen = world.observe([*places.values(), *strays.values()])
+        looked = [*places.values(), *strays.values()]
+        world = self._world(looked)
+        seen = world.observe(looked)
         now = self.clock()
         stops = self._two_writers(world)
         plans = [
@@ -217,7 +227,7 @@ class Deployment:
 
     def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings], *, partial: bool) -> Survey:
         places = {settings.domain: self._place(settings) for settings in chosen}
-        world = self._world()
+        world = self._world(places.values())
         seen = world.observe(places.values())
         now = self.clock()
         stops = self._two_writers(world)
@@ -234,7 +244,7 @@ class Deployment:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
-        world = self._world()
+        world = self._world(places.values())
         seen = world.observe(places.values())
         now = self.clock()
         stops = self._two_writers(world)
@@ -322,8 +332,12 @@ class Deployment:
         return Work(plan=plan, settings=settings, place=self._place(settings))
 
 
-def _local(spec: ProviderSpec, base: Path) -> Target:
-    """A provider of zone files: the only class that a declaration can name in this version."""
+def _target(spec: ProviderSpec, base: Path) -> Target:
+    """The target of a provider block: zone files by themselves, everything else through octoDNS."""
+    if spec.class_name != ZONE_FILES or spec.source is not None:
+        from mtasts_deploy.dns.octodns_target import OctodnsTarget
+
+        return OctodnsTarget(spec)
     from mtasts_deploy.dns.local import LocalTarget
 
     directory = str(spec.options["directory"])

@@ -76,7 +76,7 @@ class ZoneFacts:
 
     `names` has an entry for each asked name that exists. `cuts` are names below the apex that carry NS or DNAME and are at or above an
     asked name, with that type: the zone does not answer for what lies there (DNAME: strictly below). `negative_ttl` is the SOA minimum
-    where it is known.
+    where it is known. `min_ttl` is the shortest TTL that the provider takes: it makes a shorter one longer.
     """
 
     provider: str
@@ -84,6 +84,7 @@ class ZoneFacts:
     names: Mapping[str, NameFacts]
     cuts: Mapping[str, str] = field(default_factory=dict)
     negative_ttl: int | None = None
+    min_ttl: int = 0
 
     def at(self, name: str) -> NameFacts:
         """What is at that name; an empty `NameFacts` if nothing is."""

@@ -6,9 +6,10 @@ In: domains with where they live (`Place`), targets, hosts. Out: one `Observed` 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.dns.interface import Target
@@ -21,6 +22,11 @@ from mtasts_deploy.rfc.records import parse_sts
 
 NEGATIVE_TTL = 3600
 """What an answer "no MX" or "no record" is taken to be cached for where the zone does not tell its SOA minimum (RFC 2308 §5)."""
+
+MOST_WORKERS = 32
+"""Reads under way at a time, over all providers."""
+K = TypeVar("K")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,11 @@ class Place:
     zones: Mapping[str, ZoneName] | None = None
     https: bool = False
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The names of its records by kind."""
+        return {"sts": self.domain.sts_record, "tlsrpt": self.domain.tlsrpt_record, "mx": str(self.domain)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSite:
@@ -49,6 +60,7 @@ class RecordSite:
     facts: NameFacts
     cut: tuple[str, str] | None = None
     negative_ttl: int = NEGATIVE_TTL
+    min_ttl: int = 0
 
     @property
     def blind_ttl(self) -> int:
@@ -124,13 +136,28 @@ class World:
     def __init__(self, targets: Mapping[str, Target], hosts: Mapping[str, Host]) -> None:
         self.targets = targets
         self.hosts = hosts
-        self._zones: dict[str, frozenset[ZoneName]] = {}
+        self._zones: dict[str, frozenset[ZoneName] | MtastsError | None] = {}
+        self._holders: dict[tuple[str, str], ZoneName | MtastsError | None] = {}
+
+    def _listed(self, provider: str) -> frozenset[ZoneName] | MtastsError | None:
+        """The zones of a provider, None if it cannot list them, or why they could not be listed; asked for once."""
+        if provider not in self._zones:
+            try:
+                self._zones[provider] = self.targets[provider].zones()
+            except MtastsError as error:
+                self._zones[provider] = error
+        return self._zones[provider]
 
     def zone_of(self, provider: str, name: str) -> ZoneName | None:
         """The zone of that provider that holds `name`: the longest match. Raises `ObservationError` if its zones cannot be listed."""
-        zones = self._zones.get(provider)
+        zones = self._listed(provider)
+        if isinstance(zones, MtastsError):
+            raise zones
         if zones is None:
-            zones = self._zones[provider] = self.targets[provider].zones()
+            found = self._holders.get((provider, name))
+            if isinstance(found, MtastsError):
+                raise found
+            return found
         rest = name
         while rest:
             zone = ZoneName(rest + ".")
@@ -147,13 +174,15 @@ class World:
 
     def observe(self, places: Iterable[Place]) -> dict[Domain, Observed]:
         """Look at every domain. Every zone is read once, whatever the number of its domains."""
+        places = list(places)
+        self._find_zones(places)
         asked = [_Asked(place, self) for place in places]
         wanted: dict[tuple[str, ZoneName], set[str]] = defaultdict(set)
         for one in asked:
             for name, sites in one.names.items():
                 for key in sites:
                     wanted[key].add(name)
-        facts = {key: self.targets[key[0]].read(key[1], names) for key, names in wanted.items()}
+        facts = self._read(wanted)
         by_host: dict[str, list[Domain]] = defaultdict(list)
         for one in asked:
             by_host[one.place.host].append(one.place.domain)
@@ -165,19 +194,49 @@ class World:
             for one in asked
         }
 
+    def _find_zones(self, places: Sequence[Place]) -> None:
+        """Ask providers that cannot list their zones about every name, several at a time."""
+        open_ = [(place, [name for kind, name in place.names.items() if kind not in (place.zones or {})]) for place in places]
+        blind = {provider for provider in {one for place, names in open_ if names for one in place.dns} if self._listed(provider) is None}
+        if not blind:
+            return
+        asked = dict.fromkeys((provider, name) for place, names in open_ for provider in place.dns if provider in blind for name in names)
+        todo = [key for key in asked if key not in self._holders]
+        for (provider, name), found in zip(todo, self._each(todo, self._ask), strict=True):
+            self._holders[provider, name] = found
+
+    def _ask(self, provider: str, name: str) -> ZoneName | MtastsError | None:
+        try:
+            return self.targets[provider].zone_of(name)
+        except MtastsError as error:
+            return error
+
+    def _read(self, wanted: Mapping[tuple[str, ZoneName], set[str]]) -> dict[tuple[str, ZoneName], ZoneFacts | Unknown]:
+        """Read every zone: several at a time where the provider is somewhere else, in a plain loop where it is not."""
+        return dict(zip(wanted, self._each(list(wanted), lambda provider, zone: self._read_one(provider, zone, wanted)), strict=True))
+
+    def _read_one(self, provider: str, zone: ZoneName, wanted: Mapping[tuple[str, ZoneName], set[str]]) -> ZoneFacts | Unknown:
+        return self.targets[provider].read(zone, wanted[provider, zone])
+
+    def _each(self, keys: Sequence[tuple[str, K]], action: Callable[[str, K], T]) -> list[T]:
+        """The action for each (provider, …), in the order of the keys."""
+        workers = sum(max(self.targets[provider].parallel, 1) for provider in {provider for provider, _ in keys})
+        if len(keys) <= 1 or all(self.targets[provider].parallel <= 1 for provider, _ in keys):
+            return [action(provider, key) for provider, key in keys]
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(max_workers=min(workers, len(keys), MOST_WORKERS)) as pool:
+            return list(pool.map(lambda key: action(*key), keys))
+
 
 class _Asked:
     """The three names of one domain, and in which zones they are."""
 
     def __init__(self, place: Place, world: World) -> None:
-        domain = place.domain
         self.place = place
         self.homeless: list[Diagnostic] = []
         self.unread: list[Diagnostic] = []
-        self.names = {
-            name: self._zones(world, name, kind)
-            for kind, name in (("sts", domain.sts_record), ("tlsrpt", domain.tlsrpt_record), ("mx", str(domain)))
-        }
+        self.names = {name: self._zones(world, name, kind) for kind, name in place.names.items()}
 
     def _zones(self, world: World, name: str, kind: str) -> list[tuple[str, ZoneName]]:
         found = []
@@ -235,6 +294,7 @@ class _Asked:
                     facts=zone.at(name),
                     cut=_cut(zone, name) if zone.cuts else None,
                     negative_ttl=zone.negative_ttl or NEGATIVE_TTL,
+                    min_ttl=zone.min_ttl,
                 )
             )
         return tuple(sites)

@@ -58,6 +58,13 @@ class MemoryTarget:
     faults: Faults = field(default_factory=Faults)
     guarantee: Guarantee = Guarantee.ZONE_ATOMIC
     cuts: dict[str, str] = field(default_factory=dict)
+    parallel: int = 1
+
+    def ready(self) -> None:
+        pass
+
+    def zone_of(self, name: str) -> ZoneName | None:
+        raise NotImplementedError(name)
 
     def zones(self) -> frozenset[ZoneName]:
         return frozenset(self.contents)

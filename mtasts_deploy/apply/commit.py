@@ -173,7 +173,8 @@ def _confirm(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> Non
         for work, change in push.changes:
             if not work.open or _holds(seen[work.plan.domain], change):
                 continue
-            findings = push.error.diagnostics if push.error is not None else (_unconfirmed(change),)
+            unseen = seen[work.plan.domain].unknown
+            findings = push.error.diagnostics if push.error is not None else unseen or (_unconfirmed(change),)
             work.end(tools, Stage.COMMIT, Outcome.FAILED, *findings)
 
 

@@ -240,11 +240,11 @@ _REFERENCES: tuple[Entry, ...] = (
     ),
     Entry(
         code="MTS156",
-        title="A provider of a class that this version does not have",
-        why=_UNUSED + "This version can only write octoDNS zone files.",
-        fix="Use ZoneFilesProvider and let octodns-sync take the zones to the provider.",
-        bad="providers: {route53: {class: octodns_route53.Route53Provider}}",
-        good="providers: {zones: {class: mtasts_deploy.dns.zone_files.ZoneFilesProvider, directory: zones}}",
+        title="The class of a provider is no name of a class",
+        why=_UNUSED + "octoDNS finds a provider by its class, with the package in front of it.",
+        fix="Write the class as the provider's documentation for octoDNS has it.",
+        bad="providers: {route53: {class: Route53Provider}}",
+        good="providers: {route53: {class: octodns_route53.Route53Provider}}",
     ),
     Entry(
         code="MTS157",

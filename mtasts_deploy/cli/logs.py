@@ -10,8 +10,10 @@ from mtasts_deploy.output.channel import Channel
 
 
 class _Lines(logging.Handler):
-    def __init__(self, err: Channel, *, json_lines: bool) -> None:
+    def __init__(self, err: Channel, *, json_lines: bool, libraries: bool) -> None:
         super().__init__()
+        if not libraries:
+            self.addFilter(logging.Filter("mtasts_deploy"))  # some loggers of libraries have levels of their own
         self._err = err
         self._json = json_lines
 
@@ -31,6 +33,6 @@ def configure(err: Channel, *, verbose: int, json_lines: bool) -> None:
     for handler in list(root.handlers):
         if isinstance(handler, _Lines):
             root.removeHandler(handler)
-    root.addHandler(_Lines(err, json_lines=json_lines))
+    root.addHandler(_Lines(err, json_lines=json_lines, libraries=verbose > 1))
     root.setLevel(logging.DEBUG if verbose > 1 else logging.CRITICAL + 1)
     logging.getLogger("mtasts_deploy").setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])

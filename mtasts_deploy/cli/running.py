@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mtasts_deploy.apply.report import Event, Result, Stage
-from mtasts_deploy.declaration.model import Confirm
+from mtasts_deploy.declaration.model import ZONE_FILES, Confirm
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.output.interface import RunReport, Shipment
 from mtasts_deploy.output.text import listed
@@ -142,7 +142,7 @@ def _shout(text: str) -> None:
 
 
 def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
-    """What is left to do by hand: all of it, as every host and provider of this version is a directory."""
+    """What is left to do by hand: files in directories are not yet where senders look. A provider with an API leaves nothing to ship."""
     if result.taken_back:
         return Shipment()
     changed = [domain for domain in plan.acting if domain.domain in result.begun]
@@ -150,7 +150,8 @@ def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
     # What was fetched from its policy host is there already.
     policies = [domain for domain in changed if _puts(domain) and declaration.domains[domain.domain].confirm is Confirm.STORAGE]
     folders = {declaration.hosts[declaration.domains[domain.domain].host].path for domain in policies}
-    zones = {str(declaration.providers[change.provider].options["directory"]) for domain in changed for change in domain.records}
+    providers = {change.provider for domain in changed for change in domain.records}
+    zones = {str(spec.options["directory"]) for name in providers if (spec := declaration.providers[name]).class_name == ZONE_FILES}
     return Shipment(
         policies=tuple(sorted(_folder(path) for path in folders)),
         zones=tuple(sorted(_folder(path) for path in zones)),

@@ -16,6 +16,7 @@ from mtasts_deploy import __version__
 from mtasts_deploy.cli import options
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, UsageError
+from mtasts_deploy.masking import masked
 from mtasts_deploy.output.channel import Channel, wants_colour
 
 if TYPE_CHECKING:
@@ -88,12 +89,15 @@ class Session:
 
     def deployment(self, looking: Looking | None = None) -> Deployment:
         """The deployment that is declared; its events become messages. Raises `DeclarationError`."""
+        from mtasts_deploy.declaration.model import ZONE_FILES
         from mtasts_deploy.deployment import Deployment
         from mtasts_deploy.output.text import counted
 
         declaration = self.declaration()
         if declaration.warnings:
             self.messages.say(f"{counted(len(declaration.warnings), 'warning')} about the declaration: see `deploy validate`.")
+        if any(spec.class_name != ZONE_FILES for spec in declaration.providers.values()):
+            self.log()  # else what a library logs as an error reaches stderr by itself
         deployment = Deployment.of(declaration, looking)
         deployment.emit = self.messages.event
         return deployment
@@ -221,6 +225,7 @@ def save(path: Path, data: bytes) -> None:
     """Write a file of the user's, whole or not at all; what is no plain file is written through. Raises `UsageError` (MTS908)."""
     from mtasts_deploy.files import replace_file
 
+    data = masked(data.decode()).encode()
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)

@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from mtasts_deploy.declaration import rules, shape
+from mtasts_deploy.declaration import blocks, rules, shape
 from mtasts_deploy.declaration.model import (
-    PLUGIN,
+    ZONE_FILES,
     Allowance,
     Confirm,
     Declaration,
@@ -25,11 +25,10 @@ from mtasts_deploy.declaration.model import (
     StateSpec,
 )
 from mtasts_deploy.declaration.nodes import Node
-from mtasts_deploy.declaration.schema import ZONE_FILES
 from mtasts_deploy.declaration.settings import EMPTY, Block, Names, read_block
 from mtasts_deploy.declaration.shape import Fault
 from mtasts_deploy.declaration.sources import Source
-from mtasts_deploy.declaration.wording import SECRET, shown
+from mtasts_deploy.declaration.wording import shown
 from mtasts_deploy.diagnostics import Diagnostic, Severity, Span
 from mtasts_deploy.rfc.names import Domain, DomainError
 
@@ -77,26 +76,30 @@ _NOWHERE: Final = _Placed()
 class Assembly:
     """One load. `declaration()` once; then `problems` has everything that was found."""
 
-    def __init__(self, sources: list[Source], today: date) -> None:
-        """`sources` begin with the main file."""
+    def __init__(self, sources: list[Source], today: date, directory: Path) -> None:
+        """`sources` begin with the main file, which lies in `directory`."""
         self.problems: list[Diagnostic] = []
         self._sources = sources
         self._main = sources[0]
         self._blocks: Mapping[str, Node] = _children(self._main.root)
         self._today = today
         self._lacking: dict[rules.Finding, tuple[_Entry, int]] = {}
+        self._octodns = blocks.octodns(self._main, directory, self.problems)
+        self._specs: Mapping[str, ProviderSpec] = {}
+        self._handlers = {"env", *_children(self._blocks.get("secret_handlers")), *self._octodns.handlers}
 
     def declaration(self, path: Path, directory: Path) -> Declaration:
         """The declaration, complete only if `problems` has no error."""
         bad = self._shapes()
         entries, groups = self._entries()
         names = Names(
-            providers={"local": None, **_children(self._blocks.get("providers"))},
+            providers={"local": None, **_children(self._blocks.get("providers")), **self._octodns.providers},
             hosts={"local": None, **_children(self._blocks.get("hosts"))},
             profiles=_children(self._blocks.get("profiles")),
             today=self._today,
         )
         defaults, profiles = self._shared(names, bad)
+        self._specs = blocks.providers(self._main, self._octodns, set(names.providers), self.problems)
         self._evaluate(groups, names, defaults, profiles)
         domains = self._settings(entries)
         self._closing(entries, profiles)
@@ -104,7 +107,7 @@ class Assembly:
         return Declaration(
             path=path,
             directory=directory,
-            providers=self._providers(),
+            providers=self._specs,
             hosts=self._hosts(),
             state=StateSpec(path=str(state.value) if state else ".mtasts"),
             domains=domains,
@@ -121,46 +124,13 @@ class Assembly:
                 value = dict(value)
                 if isinstance(value.get("domains"), dict):
                     value["domains"] = None
-                if source.main and isinstance(value.get("providers"), dict):
-                    value["providers"] = self._known_classes(root.children["providers"])
+                if source.main:
+                    self.problems += blocks.secrets(root, self._handlers, source.name)
             for fault in shape.file_faults(value, root, shape.ROOT if source.main else shape.INCLUDED):
                 self.problems.append(fault.diagnostic(root, source.name))
                 if source.main:
                     bad.add(fault.path)
         return bad
-
-    def _known_classes(self, providers: Node) -> dict[str, Any]:
-        """The providers whose class this version has; the others, and secrets in the open, are noted."""
-        known = {}
-        for name, node in providers.children.items():
-            self._secrets(name, node)
-            if name == PLUGIN:
-                where = shape.span(self._main.root, ("providers", name), self._main.name, key=True)
-                hint = "Give it another name: `dns: plugin` means that octodns-sync writes the records."
-                self._note("MTS481", f"a provider cannot have the name {PLUGIN}", where, hint=hint)
-            chosen = _children(node).get("class")
-            if chosen is None or not isinstance(chosen.value, str) or chosen.value == ZONE_FILES:
-                known[name] = node.value
-                continue
-            message = f"the class {shown(chosen.value)} is not available: this version can only write zone files"
-            self._note("MTS156", message, self._at(chosen), hint=f"Write `class: {ZONE_FILES}`.")
-        return known
-
-    def _secrets(self, name: str, node: Node) -> None:
-        for key, child in _children(node).items():
-            if SECRET.search(key) and isinstance(child.value, str | int | float) and not str(child.text).startswith("env/"):
-                message = f"the provider {shown(name)} has {shown(key)} in the open"
-                hint = f"Write {shown(key)[1:-1]}: env/NAME, put the value into the environment, and replace the secret: it was in a file."
-                self._note("MTS157", message, self._at(child), hint=hint)
-            for below in child.children if isinstance(child.children, list) else [child]:
-                self._secrets(name, below)
-
-    def _providers(self) -> dict[str, ProviderSpec]:
-        specs = {"local": ProviderSpec(name="local", class_name=ZONE_FILES, options={"directory": "zones"})}
-        for name, node in _children(self._blocks.get("providers")).items():
-            options = dict(node.value) if isinstance(node.value, dict) else {}
-            specs[name] = ProviderSpec(name=name, class_name=str(options.pop("class", "")), options=options, where=self._at(node))
-        return specs
 
     def _hosts(self) -> dict[str, HostSpec]:
         specs = {"local": HostSpec(name="local", path="policies")}
@@ -236,7 +206,7 @@ class Assembly:
     def _evaluate(self, groups: Sequence[_Group], names: Names, defaults: _Placed, profiles: Mapping[str, _Placed]) -> None:
         """What each group comes to; its findings about its own settings are kept for each of its domains."""
         faults = shape.domain_faults([group.node.value for group in groups], [group.node for group in groups])
-        zone_files = {name for name, spec in self._providers().items() if spec.class_name == ZONE_FILES}
+        zone_files = {name for name, spec in self._specs.items() if spec.class_name == ZONE_FILES}
         for index, group in enumerate(groups):
             wrong = faults.get(index, ())
             if isinstance(group.node.value, dict):

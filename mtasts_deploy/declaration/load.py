@@ -40,8 +40,8 @@ def load(path: Path, *, today: date) -> Declaration:
         raise DeclarationError(*_ordered(problems, names))
     from mtasts_deploy.declaration.assembly import Assembly  # here, because it imports pydantic
 
-    assembly = Assembly(sources, today)
     directory = Path(os.path.abspath(path.parent))  # noqa: PTH100 - resolve() would follow links
+    assembly = Assembly(sources, today, directory)
     declaration = assembly.declaration(path, directory)
     ordered = _ordered([*problems, *assembly.problems], names)
     if any(problem.severity is Severity.ERROR for problem in ordered):

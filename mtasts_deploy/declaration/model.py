@@ -14,6 +14,8 @@ from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.rfc.names import Domain, MxPattern
 from mtasts_deploy.rfc.policy import Mode
 
+ZONE_FILES: Final = "mtasts_deploy.dns.zone_files.ZoneFilesProvider"
+"""The class of the embedded default: octoDNS's zone files, edited in place."""
 LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS410", "MTS411", "MTS701"})
 """The codes that `--allow` and `allow:` can lift for a domain."""
 
@@ -48,13 +50,30 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """How hard a provider may be worked: calls under way at a time, requests that begin in a second; None: no limit of the user's."""
+
+    max_in_flight: int | None = None
+    per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSpec:
-    """A DNS provider: `options` are the block without `class`, as written."""
+    """A DNS provider: `options` are the block without `class`, as written.
+
+    `handlers` are the blocks of the secret handlers that its options may name. `claimed` are the zones (as octoDNS writes them, perhaps
+    with `*`) that the octoDNS configuration of the declaration writes to this provider; `source` is that configuration where the
+    provider comes from it.
+    """
 
     name: str
     class_name: str
     options: Mapping[str, object]
     where: Span | None = None
+    limit: Limit = field(default=Limit())
+    handlers: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    claimed: tuple[str, ...] = ()
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

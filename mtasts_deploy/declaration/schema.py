@@ -12,11 +12,13 @@ import textwrap
 from functools import cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, TypeAdapter, WithJsonSchema
 
-ZONE_FILES: Final = "mtasts_deploy.dns.zone_files.ZoneFilesProvider"
+from mtasts_deploy.declaration.model import ZONE_FILES
+
 MAX_MAX_AGE: Final = 31_557_600
 MAX_TTL: Final = 604_800
+CLASS: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+$"
 
 
 def _only_false(value: bool) -> bool:
@@ -96,16 +98,45 @@ class Domain(Settings):
 
 
 class Provider(_Shape):
-    """A DNS provider: its octoDNS class, and the options of that class."""
+    """Zone files of octoDNS, edited in place."""
 
     class_: Literal["mtasts_deploy.dns.zone_files.ZoneFilesProvider"] = Field(alias="class")
-    """The octoDNS class. This version writes octoDNS zone files."""
+    """The octoDNS class of zone files that are edited in place."""
     directory: Path
     """The directory of the zone files, relative to the declaration."""
     default_ttl: Ttl = 3600
     """Seconds, for records that do not say a TTL. Default: 3600."""
     escaped_semicolons: StrictBool = True
     r"""Whether a semicolon is written `\;` in the zone files. Default: true."""
+
+
+class Octodns(BaseModel):
+    """A block of octoDNS's own: a class, and the options of that class as octoDNS has them; `env/NAME` stands for a variable."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    class_: Annotated[str, Field(pattern=CLASS), WithJsonSchema({"type": "string", "pattern": CLASS, "not": {"const": ZONE_FILES}})] = (
+        Field(alias="class")
+    )
+    """The octoDNS class, such as octodns_route53.Route53Provider."""
+
+
+def _kind(value: Any) -> str:
+    """Which of the two shapes a provider is meant to have."""
+    chosen = value.get("class", ZONE_FILES) if isinstance(value, dict) else ZONE_FILES
+    return "zone files" if chosen == ZONE_FILES else "octodns"
+
+
+AnyProvider = Annotated[Annotated[Provider, Tag("zone files")] | Annotated[Octodns, Tag("octodns")], Discriminator(_kind)]
+
+
+class Limit(_Shape):
+    """How hard one provider may be worked."""
+
+    max_in_flight: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many calls may be under way at a time. Default: 16."""
+    per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """How many requests may begin in a second. Default: no limit."""
 
 
 class Directory(_Shape):
@@ -131,8 +162,14 @@ class Root(Included):
 
     version: Annotated[int, Field(ge=1, le=1)]
     """The format of this file."""
-    providers: dict[Name, Provider] | None = None
-    """DNS providers by name. `local` (zone files in zones/) exists without being declared."""
+    providers: dict[Name, AnyProvider] | None = None
+    """DNS providers by name, as octoDNS has them. `local` (zone files in zones/) exists without being declared."""
+    octodns: Path | None = None
+    """An octoDNS configuration, relative to this file: `dns` may name its providers."""
+    secret_handlers: dict[Name, Octodns] | None = None
+    """Secret handlers by name, as octoDNS has them; `env` exists without being declared."""
+    limits: dict[Name, Limit] | None = None
+    """Limits by the name of the provider."""
     hosts: dict[Name, Directory] | None = None
     """Policy hosts by name. `local` (the directory policies/) exists without being declared."""
     state: Directory | None = None
@@ -159,7 +196,7 @@ def keys_of(shape: type[BaseModel]) -> list[str]:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft-07) of the main file, for editors; descriptions are the docstrings of the shapes."""
     schema = adapter(Root).json_schema(by_alias=True)
-    shapes = {shape.__name__: shape for shape in (Zones, Allow, Settings, Domain, Provider, Directory)}
+    shapes = {shape.__name__: shape for shape in (Zones, Allow, Settings, Domain, Provider, Octodns, Limit, Directory)}
     definitions = schema.pop("$defs", {})
     converted: dict[str, Any] = _draft7(_documented(schema, Root))
     converted["definitions"] = {name: _draft7(_documented(definitions[name], shapes[name])) for name in sorted(definitions)}
@@ -169,7 +206,7 @@ def json_schema() -> dict[str, Any]:
 def _documented(schema: dict[str, Any], shape: type[BaseModel]) -> dict[str, Any]:
     """With the docstrings of the fields. Not by pydantic, which would read the source whenever a declaration is loaded."""
     for ancestor in reversed(shape.__mro__):
-        if not issubclass(ancestor, _Shape) or ancestor is _Shape:
+        if not issubclass(ancestor, BaseModel) or ancestor in (BaseModel, _Shape):
             continue
         body = ast.parse(textwrap.dedent(inspect.getsource(ancestor))).body[0]
         assert isinstance(body, ast.ClassDef)

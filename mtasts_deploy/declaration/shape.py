@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ValidationError
 
 from mtasts_deploy.declaration import schema
+from mtasts_deploy.declaration.model import ZONE_FILES
 from mtasts_deploy.declaration.nodes import Node
 from mtasts_deploy.declaration.wording import close, described, did_you_mean, shown
 from mtasts_deploy.diagnostics import Diagnostic, Problem, Severity, Span
@@ -85,6 +86,7 @@ _NO = dict.fromkeys(("no", "No", "NO", "off", "Off", "OFF", "n", "0"), "Write fa
 _YES = dict.fromkeys(("yes", "Yes", "YES", "on", "On", "ON", "y", "1"), "Write true; YAML 1.2 has only true and false.")
 _BLOCK = "Write `{0}:` and the keys below it, indented."
 _NAMED = "a mapping from names to their {0}"
+_CLASSES = f"For example octodns_route53.Route53Provider, or {ZONE_FILES} for zone files."
 _LATER = "This version can only use directories; write `type: directory` and a `path`."
 
 EXPECTED: Final[Mapping[str, Expected]] = {
@@ -133,7 +135,12 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "domains": Expected(text="a mapping from mail domains to their settings", hint="End each domain with a colon: `example.com:`."),
     "state": Expected(text="a mapping with `type` and `path`", hint="Write `state: {type: directory, path: .mtasts}`."),
     "defaults": Expected(text="a mapping from settings to their values", hint=_BLOCK.format("defaults")),
-    "class": Expected(text=schema.ZONE_FILES, hint=f"Write `class: {schema.ZONE_FILES}`."),
+    "octodns": Expected(text="the path of an octoDNS configuration", hint="For example config/production.yaml."),
+    "secret_handlers": Expected(text=_NAMED.format("classes and options"), hint=_BLOCK.format("secret_handlers")),
+    "limits": Expected(text=_NAMED.format("limits"), hint="For example {route53: {max_in_flight: 4, per_second: 5}}."),
+    "max_in_flight": Expected(text="a whole number from 1 to 1000", hint="For example 4."),
+    "per_second": Expected(text="a number above 0, to 10000", hint="For example 5."),
+    "class": Expected(code="MTS156", text="the name of a class of octoDNS", hint=_CLASSES),
     "directory": Expected(text="the path of a directory", hint="For example zones."),
     "default_ttl": Expected(text="1 to 604800 seconds", hint="For example 3600."),
     "escaped_semicolons": Expected(text="true or false", hints=_NO | _YES, hint="Leave it out unless octoDNS has it."),
@@ -145,7 +152,15 @@ EXPECTED: Final[Mapping[str, Expected]] = {
 _ITEMS: Final = {
     "providers": (
         "the provider",
-        Expected(text="a mapping with `class` and options", hint=f"Write `class: {schema.ZONE_FILES}`."),
+        Expected(text="a mapping with `class` and options", hint=_CLASSES),
+    ),
+    "secret_handlers": (
+        "the secret handler",
+        Expected(text="a mapping with `class` and options", hint="For example {class: octodns_vault.VaultSecrets}."),
+    ),
+    "limits": (
+        "the limit of",
+        Expected(text="a mapping with `max_in_flight` and `per_second`", hint="For example {max_in_flight: 4, per_second: 5}."),
     ),
     "hosts": ("the host", Expected(text="a mapping with `type` and `path`", hint="For example {type: directory, path: policies}.")),
     "profiles": ("the profile", Expected(text="a mapping from settings to their values", hint="For example {mode: enforce, max_age: 1w}.")),
@@ -167,6 +182,8 @@ INCLUDED: Final = Context(noun="an included file", shape=schema.Included)
 DOMAIN: Final = Context(noun="a domain", shape=schema.Domain)
 _BELOW: Final = {
     "providers": Context(noun="this provider", shape=schema.Provider),
+    "secret_handlers": Context(noun="this secret handler", shape=schema.Octodns),
+    "limits": Context(noun="a limit", shape=schema.Limit),
     "hosts": Context(noun="a host", shape=schema.Directory),
     "state": Context(noun="the state", shape=schema.Directory),
     "defaults": Context(noun="`defaults`", shape=schema.Settings),

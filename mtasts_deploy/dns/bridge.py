@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from octodns.processor.base import BaseProcessor
@@ -21,34 +22,36 @@ from octodns.zone import Zone
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.dns import values
 from mtasts_deploy.dns.interface import Guarantee
+from mtasts_deploy.dns.trouble import Kind, look, unreadable, unwritten
 from mtasts_deploy.dns.zone_records import host
 from mtasts_deploy.dns.zone_text import absolute, raw, relative
-from mtasts_deploy.errors import MtastsError, ProviderError, Refused
-from mtasts_deploy.facts import MxSet, NameFacts, RecordChange, RecordKind, TxtSet, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.errors import MtastsError, ObservationError, ProviderError, Refused
+from mtasts_deploy.facts import MxSet, NameFacts, RecordChange, RecordKind, TxtSet, ZoneFacts, ZoneName
 
 _TXT = "TXT"
 
 
 @functools.cache
 def prepare() -> None:
-    """Once per process: octoDNS's `legacy` validators on (else it warns), and its loggers silent below ERROR unless somebody set them."""
+    """Once per process: octoDNS's `legacy` validators on (else it warns), and its loggers silent."""
     for owner, switch in ((Record, "enable_validators"), (Zone, "enable_zone_validators")):
         if hasattr(owner, switch):
             getattr(owner, switch)(["legacy"])
     for name in ("Record", "Zone", "Plan", "Manager"):
-        _hush(logging.getLogger(name))
+        hush(logging.getLogger(name))
 
 
-def _hush(logger: logging.Logger) -> None:
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.ERROR)
+def hush(logger: logging.Logger) -> None:
+    """Silent, unless somebody set its level or asked for everything (`-vv`): what fails is raised, and said once, by us."""
+    if logger.level == logging.NOTSET and not logging.getLogger().isEnabledFor(logging.DEBUG):
+        logger.setLevel(logging.CRITICAL + 1)
 
 
 def ready(provider: Any) -> Any:
     """The provider, with its logger quiet and refused if it can never be a target."""
     prepare()
     if isinstance(getattr(provider, "log", None), logging.Logger):
-        _hush(provider.log)
+        hush(provider.log)
     refuse_unusable(provider)
     return provider
 
@@ -89,20 +92,24 @@ def _txt(record: Any) -> TxtSet | None:
     return TxtSet(values=tuple(raw_value(value) for value in record.values), ttl=record.ttl) if record is not None else None
 
 
-def read_zone(provider: Any, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
-    """What the provider holds at these names now. Give it a fresh provider object: some keep what they once read. Never raises for the
-    zone.
+def read_zone(provider: Any, zone: ZoneName, names: Collection[str], *, min_ttl: int = 0) -> ZoneFacts:
+    """What the provider holds at these names now. Give it a fresh provider object: some keep what they once read.
+
+    `min_ttl` (seconds) is the shortest TTL that the provider takes, as far as is known; its own `min_ttl`, if it has one, counts too.
+    Raises `ObservationError`: MTS458 no such zone, MTS463 and MTS474 to MTS478 why it cannot be read; `Refused` for an unusable provider.
     """
     existing = Zone(zone, [])
     try:
         exists = ready(provider).populate(existing, target=True, lenient=True)
         if _missing(provider, zone, exists):
-            return Unknown(reason=no_zone(provider, zone))
-        return _facts(existing, provider.id, zone, names)
-    except MtastsError as error:
-        return Unknown(reason=error.diagnostics[0])
+            raise ObservationError(no_zone(provider, zone))
+        found = _facts(existing, provider.id, zone, names)
+    except MtastsError:
+        raise
     except Exception as error:
-        return Unknown(reason=_unreadable(provider, zone, error))
+        raise ObservationError(unreadable(provider.id, zone, error, _culprit(provider, zone, error))) from error
+    own = getattr(provider, "min_ttl", 0)
+    return replace(found, min_ttl=max(min_ttl, own if isinstance(own, int) else 0))
 
 
 def no_zone(provider: Any, zone: ZoneName) -> Diagnostic:
@@ -111,14 +118,20 @@ def no_zone(provider: Any, zone: ZoneName) -> Diagnostic:
     return Diagnostic(code="MTS458", message=message, hint="Create the zone there, or correct `zone` or `dns` of the domain.")
 
 
-def _unreadable(provider: Any, zone: ZoneName, error: Exception) -> Diagnostic:
-    message = f"provider {provider.id}: the zone {zone[:-1]} cannot be read through octoDNS: {said(error)}"
-    return Diagnostic(code="MTS463", message=message, hint="octoDNS reads whole zones: correct the record that it names, or the access.")
-
-
-def said(error: Exception) -> str:
-    """An exception of octoDNS or a provider as one line of text."""
-    return " ".join(str(error).split()) or type(error).__name__
+def _culprit(provider: Any, zone: ZoneName, error: Exception) -> str:
+    """The record that octoDNS cannot read, where the error does not name it and the provider gives its records one by one (RFC 2136)."""
+    if look(error).kind is not Kind.RECORD or zone[:-1] in str(error) or not hasattr(provider, "zone_records"):
+        return ""
+    try:
+        records = list(provider.zone_records(Zone(zone, []), True))
+    except Exception:
+        return ""
+    for one in records:
+        try:
+            Record.from_rrs(Zone(zone, []), [one], lenient=True)
+        except Exception:
+            return f"{str(getattr(one, 'name', '')).rstrip('.')} {getattr(one, '_type', '')}"
+    return ""
 
 
 def by_name(existing: Any, zone: ZoneName) -> dict[str, dict[str, Any]]:
@@ -164,9 +177,9 @@ def _cuts(by_name: Mapping[str, Mapping[str, Any]], zone: ZoneName, name: str) -
 class _Overlay(BaseProcessor):  # type: ignore[misc, unused-ignore]
     """Everything that is there and not ours goes into the desired zone, so that it cannot differ; ours is checked against the plan."""
 
-    def __init__(self, zone: ZoneName, changes: Mapping[str, Sequence[RecordChange]]) -> None:
+    def __init__(self, zone: ZoneName, changes: Mapping[str, Sequence[RecordChange]], again: bool) -> None:
         super().__init__("mtasts-deploy")
-        self.zone, self.changes = zone, changes
+        self.zone, self.changes, self.again = zone, changes, again
         self.existing: dict[str, TxtSet | None] = {}
 
     def process_source_and_target_zones(  # octoDNS calls this hook, with these arguments
@@ -184,7 +197,7 @@ class _Overlay(BaseProcessor):  # type: ignore[misc, unused-ignore]
             name = absolute(self.zone, key)
             refuse_if_blocked(owners, self.zone, name)
             old = owners.get(name, {}).get(_TXT)
-            self.existing[key] = _as_planned(name, changes, _txt(old))
+            self.existing[key] = _txt(old) if self.again and _halfway(changes, _txt(old)) else _as_planned(name, changes, _txt(old))
             self._carry_metadata(desired, key, old)
         return desired, existing
 
@@ -192,8 +205,24 @@ class _Overlay(BaseProcessor):  # type: ignore[misc, unused-ignore]
     def _carry_metadata(desired: Any, key: str, old: Any) -> None:
         new = next((record for record in desired.records if record.name == key and record._type == _TXT), None)
         if new is not None and old is not None and old.octodns:
-            data = {**new.data, "type": _TXT, "octodns": dict(old.octodns)}
+            data = {**new.data, "type": _TXT, "octodns": _metadata(old.octodns)}
             desired.add_record(Record.new(desired, key, data, lenient=True), replace=True, lenient=True)
+
+
+def _metadata(octodns: Mapping[str, Any]) -> dict[str, Any]:
+    """What stays of a record's metadata: all but Cloudflare's automatic TTL, with which the TTL that we set would never be true."""
+    return {
+        key: {name: one for name, one in value.items() if name != "auto-ttl"} if key == "cloudflare" and isinstance(value, dict) else value
+        for key, value in octodns.items()
+    }
+
+
+def _halfway(changes: Sequence[RecordChange], found: TxtSet | None) -> bool:
+    """Could an interrupted try of these changes have left this? The values of others as planned; of ours, old and new ones only."""
+    now = set(found.values if found else ())
+    before = set(changes[0].before.values if changes[0].before else ())
+    owned = {value for value in now | before if any(change.kind.owns(value) for change in changes)}
+    return now - owned == before - owned and now & owned <= before | {change.value for change in changes}
 
 
 def _as_planned(name: str, changes: Sequence[RecordChange], found: TxtSet | None) -> TxtSet | None:
@@ -241,14 +270,20 @@ def _desired(zone: ZoneName, wanted: Mapping[str, TxtSet | None]) -> Any:
 
 
 def write_zone(
-    provider: Any, zone: ZoneName, changes: Sequence[RecordChange], *, guarantee: Guarantee = Guarantee.RECORD_BY_RECORD
+    provider: Any,
+    zone: ZoneName,
+    changes: Sequence[RecordChange],
+    *,
+    guarantee: Guarantee = Guarantee.RECORD_BY_RECORD,
+    again: bool = False,
 ) -> None:
     """Make these changes of one zone at an octoDNS provider, and no others. A return proves nothing: `read_zone` with a fresh provider.
 
-    On a provider that writes record by record, TLSRPT records go first and `_mta-sts` records last. Raises `Refused` while nothing has been
-    written: MTS458 no such zone, MTS459 CNAME, MTS460 NS or DNAME, MTS461 zone-level changes, MTS462 unusable provider, MTS463 unreadable
-    zone, MTS464 octoDNS leaves the record alone, MTS702 the record changed since it was planned. Raises `ProviderError` (MTS468) after
-    that.
+    On a provider that writes record by record, TLSRPT records go first and `_mta-sts` records last. `again`: an earlier try of the same
+    changes may have written some of them, so what it may have left behind is no stranger's. Raises `Refused` while nothing has been
+    written: MTS458 no such zone, MTS459 CNAME, MTS460 NS or DNAME, MTS461 zone-level changes, MTS462 unusable provider, MTS463 and MTS474
+    to MTS478 unreadable zone, MTS464 octoDNS leaves the record alone, MTS702 the record changed since it was planned. Raises
+    `ProviderError` (MTS468, MTS474 to MTS477) after that.
     """
     ready(provider)
     if getattr(provider, "apply_disabled", False):
@@ -256,7 +291,7 @@ def write_zone(
     grouped: dict[str, list[RecordChange]] = {}
     for change in changes:
         grouped.setdefault(relative(zone, change.name), []).append(change)
-    plan = _checked_plan(provider, zone, grouped)
+    plan = _checked_plan(provider, zone, grouped, again)
     if plan is None:
         return
     stages = [plan.changes]
@@ -276,14 +311,12 @@ def _apply(provider: Any, zone: ZoneName, plan: Any, written: bool) -> bool:
             raise ProviderError(*error.diagnostics) from error
         raise
     except Exception as error:
-        message = f"provider {provider.id} failed while it wrote the zone {zone[:-1]}: {said(error)}"
-        hint = "What was written is unknown until the zone is read again; the next apply goes on from what is there."
-        raise ProviderError(Diagnostic(code="MTS468", message=message, hint=hint)) from error
+        raise ProviderError(unwritten(provider.id, zone, error)) from error
     return True
 
 
-def _checked_plan(provider: Any, zone: ZoneName, changes: Mapping[str, Sequence[RecordChange]]) -> Any:
-    overlay = _Overlay(zone, changes)
+def _checked_plan(provider: Any, zone: ZoneName, changes: Mapping[str, Sequence[RecordChange]], again: bool) -> Any:
+    overlay = _Overlay(zone, changes, again)
     try:
         wanted = {key: _wanted(group) for key, group in changes.items()}
         desired = _desired(zone, wanted)
@@ -295,7 +328,7 @@ def _checked_plan(provider: Any, zone: ZoneName, changes: Mapping[str, Sequence[
     except MtastsError:
         raise
     except Exception as error:
-        raise Refused(_unreadable(provider, zone, error)) from error
+        raise Refused(unreadable(provider.id, zone, error)) from error
     if plan is not None and plan.meta:
         raise Refused(zone_level(provider, zone, plan.meta))
     mine = [change for change in (plan.changes if plan else []) if change.record._type == _TXT and change.record.name in changes]

@@ -20,10 +20,23 @@ class Target(Protocol):
     """One provider, read and written zone by zone."""
 
     name: str
-    guarantee: Guarantee
 
-    def zones(self) -> frozenset[ZoneName]:
-        """The zones that the provider has. Raises `ObservationError`."""
+    @property
+    def guarantee(self) -> Guarantee:
+        """What one write of one zone promises."""
+
+    @property
+    def parallel(self) -> int:
+        """How many zones may be read or written at a time; 1: a plain loop is quickest."""
+
+    def ready(self) -> None:
+        """Find out whether it can be used as it is configured. Raises `Refused`. Does not ask the provider."""
+
+    def zones(self) -> frozenset[ZoneName] | None:
+        """The zones that the provider has; None if it cannot list them: then `zone_of` says. Raises `ObservationError`."""
+
+    def zone_of(self, name: str) -> ZoneName | None:
+        """The zone that holds this name (A-labels without root dot), for a provider that cannot list zones. Raises `ObservationError`."""
 
     def read(self, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
         """What the zone holds at these names, read afresh. Never raises for a zone that cannot be read: that is `Unknown`."""

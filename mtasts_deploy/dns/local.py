@@ -17,6 +17,7 @@ class LocalTarget:
     """Zone files in one directory, as a `Target`. One zone is written at once or not at all (its file is replaced)."""
 
     guarantee = Guarantee.ZONE_ATOMIC
+    parallel = 1
 
     def __init__(
         self, name: str, directory: Path, *, shown: str | None = None, default_ttl: int = 3600, escaped_semicolons: bool = True
@@ -28,6 +29,13 @@ class LocalTarget:
         self.escaped_semicolons = escaped_semicolons
         self._store = ZoneDirectory(path=directory, shown=directory.name if shown is None else shown, provider=name)
         self._tidy = False
+
+    def ready(self) -> None:
+        """Files need no preparation."""
+
+    def zone_of(self, name: str) -> ZoneName | None:
+        """Not asked: the directory lists its zones."""
+        raise NotImplementedError(name)
 
     def zones(self) -> frozenset[ZoneName]:
         """The zones that have a file, from one scan of the directory per `LocalTarget`. Raises `ObservationError` (MTS471)."""

@@ -1,76 +1,192 @@
-"""Any octoDNS provider as a `Target`, built from its configuration block by octoDNS itself."""
+"""Any octoDNS provider as a `Target`, built from its configuration block. octoDNS is imported when the provider is first needed."""
 
 from __future__ import annotations
 
-import os
-import tempfile
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+import fnmatch
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import yaml
-from octodns.manager import Manager
-
+from mtasts_deploy.declaration.model import ProviderSpec
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.dns import bridge
 from mtasts_deploy.dns.interface import Guarantee
-from mtasts_deploy.errors import MtastsError, ObservationError, Refused
-from mtasts_deploy.facts import RecordChange, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.dns.providers import Reuse, known
+from mtasts_deploy.errors import MtastsError, ObservationError, ProviderError, Refused
+from mtasts_deploy.facts import NameFacts, RecordChange, Unknown, ZoneFacts, ZoneName
+
+if TYPE_CHECKING:
+    from mtasts_deploy.dns.pace import Pace
+
+T = TypeVar("T")
 
 
 class OctodnsTarget:
-    """A provider block of the declaration (`class` and options, `env/NAME` for secrets). Every call builds a fresh provider: some cache
-    what they read.
+    """A provider block of the declaration. Every call works with a provider that remembers nothing of the calls before it; several calls
+    may be under way at a time, each with a provider of its own.
     """
 
-    def __init__(self, name: str, spec: Mapping[str, object], *, guarantee: Guarantee = Guarantee.RECORD_BY_RECORD) -> None:
-        """`spec` is the block as it stands in the declaration; secrets in it are resolved by octoDNS only when a provider is built."""
-        self.name = name
-        self.guarantee = guarantee
-        self._spec = dict(spec)
+    def __init__(self, spec: ProviderSpec, *, pace: Pace | None = None) -> None:
+        """Secrets in `spec` are resolved only when a provider is built. `pace` is made from the limits of the declaration by default."""
+        self.name = spec.name
+        self._spec = spec
+        self._known = known(spec.class_name)
+        self._pace_given = pace
+        self._idle: list[Any] = []
+        self._turn = threading.Lock()
+        self._paced: Pace | None = None
+        self._per_request = False
 
-    def zones(self) -> frozenset[ZoneName]:
-        """The zones that the provider lists. Raises `ObservationError` (MTS471) if it cannot list them, `Refused` (MTS469) if it cannot
-        be built.
+    @property
+    def guarantee(self) -> Guarantee:
+        """What the provider promises about one zone."""
+        return self._known.guarantee
+
+    @property
+    def parallel(self) -> int:
+        """How many calls may be under way at a time."""
+        return self._pace().in_flight
+
+    def ready(self) -> None:
+        """Build a provider. Raises `Refused` (MTS462, MTS469, MTS472, MTS473) if that cannot be done as it is configured."""
+        with self._provider():
+            pass
+
+    def zones(self) -> frozenset[ZoneName] | None:
+        """The zones that the provider lists; None if it cannot list any. Raises `ObservationError` (MTS471, MTS474 to MTS477), `Refused`
+        if it cannot be built.
         """
-        try:
-            listed = bridge.zones(self._build())
-        except MtastsError:
-            raise
-        except Exception as error:
-            raise ObservationError(self._unlisted(type(error).__name__)) from error
-        if listed is None:
-            raise ObservationError(self._unlisted("it cannot list zones"))
-        return listed
+        from mtasts_deploy.dns import bridge, trouble
 
-    def _unlisted(self, why: str) -> Diagnostic:
-        message = f"the zones of provider {self.name} cannot be listed: {why}"
-        return Diagnostic(code="MTS471", message=message, hint="Name the zone of each domain (`zone`), or correct the access.")
+        def listed(_: int) -> frozenset[ZoneName] | None:
+            with self._provider() as provider:
+                try:
+                    return bridge.zones(provider)
+                except MtastsError:
+                    raise
+                except Exception as error:
+                    raise ObservationError(trouble.unlisted(self.name, error)) from error
+
+        return self._called(listed)
+
+    def zone_of(self, name: str) -> ZoneName | None:
+        """The zone that holds a name, for providers that list none: what their server says. Raises `ObservationError`."""
+        from mtasts_deploy.dns import authority, trouble
+
+        def asked(_: int) -> ZoneName | None:
+            with self._provider() as provider:
+                if not authority.can_ask(provider):
+                    message = f"provider {self.name} cannot list its zones"
+                    hint = "Name the zone of each of its domains with `zone:`."
+                    raise ObservationError(Diagnostic(code="MTS471", message=message, hint=hint))
+                try:
+                    return authority.zone_of(provider, name)
+                except Exception as error:
+                    raise ObservationError(trouble.unlisted(self.name, error)) from error
+
+        return self._called(asked)
 
     def read(self, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
-        """What the zone holds at these names, read with a fresh provider. Never raises for a zone or provider that cannot be read."""
+        """What the zone holds at these names. Never raises for a zone or provider that cannot be read."""
+        from mtasts_deploy.dns import bridge
+
+        def read(_: int) -> ZoneFacts:
+            with self._provider() as provider:
+                return bridge.read_zone(provider, zone, names, min_ttl=self._known.min_ttl)
+
         try:
-            return bridge.read_zone(self._build(), zone, names)
+            found = self._called(read)
         except MtastsError as error:
             return Unknown(reason=error.diagnostics[0])
+        claim = self._claim(zone)
+        return found if claim is None else _refusing(found, names, claim)
 
     def write(self, zone: ZoneName, changes: Sequence[RecordChange]) -> None:
-        """Make these changes; see `bridge.write_zone` for what it raises."""
-        bridge.write_zone(self._build(), zone, changes, guarantee=self.guarantee)
+        """Make these changes; see `bridge.write_zone` for what it raises, and MTS479 for a zone that octoDNS itself writes there.
 
-    def _build(self) -> Any:
-        bridge.prepare()
-        config = {"providers": {self.name: {"root_ns_warnings": False, **self._spec}}, "zones": {}}
-        handle, path = tempfile.mkstemp(prefix="mtasts-", suffix=".yaml")  # mode 0600
+        What throttling or the network stopped is tried again, from a new look at the zone.
+        """
+        from mtasts_deploy.dns import bridge
+
+        claim = self._claim(zone)
+        if claim is not None:
+            raise Refused(claim)
+        uncertain: list[ProviderError] = []
+
+        def write(_: int) -> None:
+            with self._provider() as provider:
+                try:
+                    bridge.write_zone(provider, zone, changes, guarantee=self.guarantee, again=bool(uncertain))
+                except ProviderError as error:
+                    uncertain.append(error)
+                    raise
+
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                yaml.safe_dump(config, file)
-            return bridge.ready(Manager(path).providers[self.name])
-        except MtastsError:
+            self._called(write)
+        except Refused as error:
+            if uncertain:  # an earlier attempt may have written
+                raise ProviderError(*uncertain[-1].diagnostics, *error.diagnostics) from error
             raise
-        except Exception as error:
-            message = f"the provider {self.name} ({self._spec.get('class')}) cannot be built: {bridge.said(error)}"
-            hint = "Install its package (`pip install 'mtasts-deploy[…]'`) and set the variables that its `env/` options name."
-            raise Refused(Diagnostic(code="MTS469", message=message, hint=hint)) from error
-        finally:
-            Path(path).unlink(missing_ok=True)
+
+    def _claim(self, zone: ZoneName) -> Diagnostic | None:
+        """The refusal of a zone that the octoDNS configuration writes to this provider: octodns-sync would delete our records."""
+        found = next((one for one in self._spec.claimed if fnmatch.fnmatchcase(zone, one)), None)
+        if found is None:
+            return None
+        by = f" (by `{found}`)" if "*" in found else ""
+        return Diagnostic(
+            code="MTS479",
+            message=f"octodns-sync writes the zone {zone[:-1]} to provider {self.name} as well{by}: each would undo what the other wrote",
+            hint="Let one of them own the zone: write the records into octoDNS's source, or take the zone out of its configuration.",
+        )
+
+    def _pace(self) -> Pace:
+        if self._paced is None:
+            from mtasts_deploy.dns.pace import Pace
+
+            limit = replace(self._spec.limit, per_second=self._spec.limit.per_second or self._known.per_second)
+            self._paced = self._pace_given or Pace(limit, in_flight=self._known.in_flight, faults_pass=self._known.faults_pass)
+        return self._paced
+
+    def _called(self, call: Callable[[int], T]) -> T:
+        pace = self._pace()
+
+        def one(number: int) -> T:
+            with pace.slot():
+                if not self._per_request:
+                    pace.turn()
+                return call(number)
+
+        return pace.patiently(one)
+
+    @contextmanager
+    def _provider(self) -> Iterator[Any]:
+        """A provider for one call. What failed is not used again: its connections may be broken."""
+        from mtasts_deploy.dns import build
+
+        reuse = self._known.reuse
+        with self._turn:
+            kept = self._idle[-1] if self._idle and reuse is Reuse.ALL else self._idle.pop() if self._idle else None
+            if kept is None and reuse is Reuse.ALL:
+                kept = self._built()
+                self._idle.append(kept)
+        if kept is None:
+            kept = self._built()
+        yield build.fresh(kept, reuse)
+        if reuse is Reuse.WORKER:
+            with self._turn:
+                self._idle.append(kept)
+
+    def _built(self) -> Any:
+        from mtasts_deploy.dns import build, pace
+
+        made = build.build(self._spec)
+        self._per_request = pace.fit(made, self._pace())
+        return made
+
+
+def _refusing(found: ZoneFacts, names: Collection[str], claim: Diagnostic) -> ZoneFacts:
+    """The facts, with our names refused."""
+    refused: dict[str, NameFacts] = {name: replace(found.at(name), refusal=claim) for name in names}
+    return replace(found, names={**found.names, **refused})

@@ -8,6 +8,8 @@ import shutil
 from collections.abc import Mapping
 from typing import Final, TextIO
 
+from mtasts_deploy.masking import masked
+
 _STYLES: Final = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 WIDTH: Final = 120
 """The width of lines where there is no terminal that says otherwise."""
@@ -56,9 +58,9 @@ class Channel:
         self.write(text + "\n")
 
     def write(self, text: str) -> None:
-        """Write text as it is."""
+        """Write text as it is, but for secrets."""
         if self._open:
-            self._guarded(text)
+            self._guarded(masked(text))
 
     def flush(self) -> None:
         """Let everything out."""

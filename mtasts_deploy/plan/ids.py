@@ -14,14 +14,15 @@ _EPOCH = datetime(2020, 1, 1, tzinfo=UTC)
 def pick_id(entry: Entry, live: Sequence[str], body: bytes, now: datetime) -> PolicyId:
     """The id to publish for `body`: the live one if it may stay, else one that was never used.
 
-    `live` are the ids that are in DNS now. An id stays only if it is the only one, names these bytes, was written by this ledger, has been
-    counted as visible without a gap and is not spent. Else: the digits of the bytes with the highest known counter plus one (none for
-    unknown digits); where the state was lost, with at least the minutes since 2020-01-01 UTC, which no lost counter can have reached.
+    `live` are the ids that are in DNS now. An id stays only if it names these bytes, was written by this ledger, has been counted as
+    visible without a gap and is not spent; it may stand beside others (one of two providers failed): those go. Else: the digits of the
+    bytes with the highest known counter plus one (none for unknown digits); where the state was lost, with at least the minutes since
+    2020-01-01 UTC, which no lost counter can have reached.
     """
-    if len(live) == 1:
-        known = entry.ids.get(live[0])
-        if known is not None and known.ours and not known.spent and PolicyId.parse(live[0]).names(body):
-            return PolicyId.parse(live[0])
+    for text in live:
+        known = entry.ids.get(text)
+        if known is not None and known.ours and not known.spent and PolicyId.parse(text).names(body):
+            return PolicyId.parse(text)
     digits = policy_id(body).digits
     used = [parsed.returned for parsed in map(PolicyId.parse, entry.ids) if parsed.digits == digits]
     counter = max(used) + 1 if used else 0

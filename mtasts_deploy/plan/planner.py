@@ -304,10 +304,11 @@ def _changes(sites: tuple[RecordSite, ...], kind: RecordKind, value: str | None,
     changes = []
     for site in sites:
         live = site.ours(kind)
-        same_ttl = site.facts.txt is None or site.facts.txt.ttl == ttl
+        made = max(ttl, site.min_ttl)  # what the provider makes of it: else the difference would never end
+        same_ttl = site.facts.txt is None or site.facts.txt.ttl == made
         if live == (() if value is None else (value,)) and (same_ttl or value is None):
             continue
-        change = RecordChange(name=site.name, kind=kind, before=site.facts.txt, value=value, ttl=ttl)
+        change = RecordChange(name=site.name, kind=kind, before=site.facts.txt, value=value, ttl=made)
         changes.append(SiteChange(provider=site.provider, zone=site.zone, change=change))
     return tuple(changes)
 

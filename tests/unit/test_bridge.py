@@ -1,7 +1,6 @@
 """The octoDNS bridge on real octoDNS objects: our TXT values change, and nothing else does, whatever the provider is like."""
 
 import logging
-import stat
 
 import pytest
 from octodns.provider.base import BaseProvider
@@ -11,10 +10,9 @@ from octodns.zone import Zone
 
 from mtasts_deploy.dns import bridge
 from mtasts_deploy.dns.interface import Guarantee
-from mtasts_deploy.dns.octodns_target import OctodnsTarget
 from mtasts_deploy.dns.zone_files import ZoneFilesProvider
 from mtasts_deploy.errors import ObservationError, ProviderError, Refused
-from mtasts_deploy.facts import MxSet, RecordChange, RecordKind, TxtSet, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import MxSet, RecordChange, RecordKind, TxtSet, ZoneFacts, ZoneName
 
 ZONE = ZoneName("example.com.")
 STS = "_mta-sts.example.com"
@@ -207,9 +205,9 @@ def test_an_unreadable_zone_is_refused_or_unknown():
     provider = Memory(records=[("x", {"type": "NOPE", "ttl": 1, "value": "x"})])
     found = refused(provider, sts("v=STSv1; id=1;", None))
     assert (found.code, 'Unknown record type: "NOPE"' in found.message) == ("MTS463", True)
-    unknown = bridge.read_zone(provider, ZONE, [STS])
-    assert isinstance(unknown, Unknown)
-    assert unknown.reason.code == "MTS463"
+    with pytest.raises(ObservationError) as raised:
+        bridge.read_zone(provider, ZONE, [STS])
+    assert raised.value.diagnostics[0].code == "MTS463"
 
 
 def test_a_failure_while_writing_is_a_provider_error():
@@ -232,9 +230,9 @@ def test_reading():
     assert found.at("www.example.com").others == ("A",)
     assert found.at("_mta-sts.alias.example.com").cname == "_mta-sts.example.net"
     assert found.cuts == {"sub.example.com": "NS", "d.example.com": "DNAME"}
-    missing = bridge.read_zone(Memory(records=[], exists=False), ZONE, [STS])
-    assert isinstance(missing, Unknown)
-    assert missing.reason.code == "MTS458"
+    with pytest.raises(ObservationError) as raised:
+        bridge.read_zone(Memory(records=[], exists=False), ZONE, [STS])
+    assert raised.value.diagnostics[0].code == "MTS458"
 
 
 FILE = """---
@@ -318,57 +316,38 @@ def test_zone_files_refuses_options_that_spread_a_zone(option, tmp_path):
     assert raised.value.diagnostics[0].code == "MTS469"
 
 
-class TestOctodnsTarget:
-    def spec(self, directory):
-        return {
-            "class": "octodns.provider.yaml.YamlProvider",
-            "directory": "env/MTASTS_TEST_ZONES",
-            "enforce_order": False,
-            "escaped_semicolons": True,
-        }
+def test_after_an_interrupted_try_what_it_left_is_built_upon():
+    value = "v=STSv1; id=1;"
+    for left in (["foreign", "v=STSv1\\; id=7\\;", "v=STSv1\\; id=1\\;"], ["foreign"], ["foreign", "v=STSv1\\; id=1\\;"]):
+        provider = Memory()
+        provider.stored["_mta-sts", "TXT"] = {"type": "TXT", "ttl": 300, "values": left}
+        with pytest.raises(Refused, match="changed since it was planned"):
+            bridge.write_zone(provider, ZONE, [sts(value)])
+        bridge.write_zone(provider, ZONE, [sts(value)], again=True)
+        assert provider.stored["_mta-sts", "TXT"]["values"] == ["foreign", "v=STSv1\\; id=1\\;"]
 
-    def txt(self, target):
-        found = target.read(ZONE, [STS])
-        assert isinstance(found, ZoneFacts)
-        return found.at(STS).txt
 
-    def test_reads_and_writes_through_a_block_with_variables(self, tmp_path, monkeypatch):
-        (tmp_path / "example.com.yaml").write_text(FILE)
-        monkeypatch.setenv("MTASTS_TEST_ZONES", str(tmp_path))
-        target = OctodnsTarget("files", self.spec(tmp_path))
-        assert target.zones() == {ZONE}
-        assert self.txt(target) == BEFORE
-        target.write(ZONE, [sts("v=STSv1; id=1;")])
-        assert self.txt(target) == TxtSet(values=("foreign", "v=STSv1; id=1;"), ttl=300)
+@pytest.mark.parametrize("left", [["other", "v=STSv1\\; id=1\\;"], ["foreign", "v=STSv1\\; id=stranger\\;"], []])
+def test_after_an_interrupted_try_what_strangers_left_is_refused(left):
+    provider = Memory()
+    provider.stored["_mta-sts", "TXT"] = {"type": "TXT", "ttl": 300, "values": left}
+    if not left:
+        del provider.stored["_mta-sts", "TXT"]
+    with pytest.raises(Refused) as raised:
+        bridge.write_zone(provider, ZONE, [sts("v=STSv1; id=1;")], again=True)
+    assert raised.value.diagnostics[0].code == "MTS702"
 
-    def test_a_missing_variable_is_refused_and_unknown_and_leaves_no_file(self, tmp_path, monkeypatch):
-        monkeypatch.delenv("MTASTS_TEST_ZONES", raising=False)
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        target = OctodnsTarget("files", self.spec(tmp_path))
-        with pytest.raises(Refused, match="MTASTS_TEST_ZONES") as raised:
-            target.zones()
-        assert raised.value.diagnostics[0].code == "MTS469"
-        found = target.read(ZONE, [STS])
-        assert isinstance(found, Unknown)
-        assert found.reason.code == "MTS469"
-        assert list(tmp_path.iterdir()) == []
 
-    def test_the_temporary_configuration_is_private(self, tmp_path, monkeypatch):
-        modes = []
-        monkeypatch.setenv("MTASTS_TEST_ZONES", str(tmp_path))
-        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+def test_an_automatic_ttl_gives_way_to_ours_and_other_metadata_stays():
+    provider = Memory()
+    marks = {"cloudflare": {"auto-ttl": True, "comment": "hi", "tags": ["a"]}, "other": 1}
+    provider.stored["_mta-sts", "TXT"] = {**provider.stored["_mta-sts", "TXT"], "octodns": marks}
+    bridge.write_zone(provider, ZONE, [sts("v=STSv1; id=1;")])
+    assert provider.stored["_mta-sts", "TXT"]["octodns"] == {"cloudflare": {"comment": "hi", "tags": ["a"]}, "other": 1}
 
-        class Spy:
-            def __init__(self, path):
-                modes.append(stat.S_IMODE((tmp_path / path).stat().st_mode))
-                self.providers = {"files": Memory()}
 
-        monkeypatch.setattr("mtasts_deploy.dns.octodns_target.Manager", Spy)
-        OctodnsTarget("files", self.spec(tmp_path)).zones()
-        assert modes == [0o600]
-
-    def test_zones_that_cannot_be_listed(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("MTASTS_TEST_ZONES", str(tmp_path / "nowhere"))
-        with pytest.raises(ObservationError) as raised:
-            OctodnsTarget("files", self.spec(tmp_path)).zones()
-        assert raised.value.diagnostics[0].code == "MTS471"
+def test_the_shortest_ttl_of_a_provider_is_told():
+    provider = Memory()
+    assert bridge.read_zone(provider, ZONE, [STS]).min_ttl == 0
+    provider.min_ttl = 120
+    assert bridge.read_zone(provider, ZONE, [STS], min_ttl=60).min_ttl == 120

@@ -1,0 +1,35 @@
+"""Secrets that this process has resolved, and the text without them: nothing of them may reach output, logs, errors or state.
+
+Values are added where they are resolved (`hide`) and taken out where text is made or leaves (`masked`). May be called from several threads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+from urllib.parse import quote, quote_plus
+
+MASK: Final = "***"
+SHORTEST: Final = 4
+"""Shorter values are not masked: they would blot out half of every text, and protect nobody."""
+
+_forms: set[str] = set()
+_pattern: re.Pattern[str] | None = None
+
+
+def hide(value: object) -> None:
+    """Mask this value from now on, also as JSON, `repr` and URLs spell it. Only texts and numbers of at least four characters."""
+    global _pattern
+    text = str(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or len(text) < SHORTEST:
+        return
+    spelled = {text, json.dumps(text)[1:-1], repr(text)[1:-1], quote(text, safe=""), quote_plus(text)}
+    if not spelled <= _forms:
+        _forms.update(spelled)
+        _pattern = re.compile("|".join(re.escape(form) for form in sorted(_forms, key=len, reverse=True)))
+
+
+def masked(text: str) -> str:
+    """The text with every hidden value replaced by `***`."""
+    return text if _pattern is None else _pattern.sub(MASK, text)
