@@ -12,17 +12,20 @@ from urllib.parse import quote, quote_plus
 
 MASK: Final = "***"
 SHORTEST: Final = 4
-"""Shorter values are not masked: they would blot out half of every text, and protect nobody."""
+UNCERTAIN: Final = 8
+"""Shorter values are not masked: they would blot out half of every text, and protect nobody. More is asked of what may be no secret."""
 
 _forms: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 
 
-def hide(value: object) -> None:
-    """Mask this value from now on, also as JSON, `repr` and URLs spell it. Only texts and numbers of at least four characters."""
+def hide(value: object, *, certain: bool = True) -> None:
+    """Mask this value from now on, also as JSON, `repr` and URLs spell it. Only texts and numbers of at least four characters, or eight
+    where it is not `certain` that it is a secret.
+    """
     global _pattern
     text = str(value)
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or len(text) < SHORTEST:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or len(text) < (SHORTEST if certain else UNCERTAIN):
         return
     spelled = {text, json.dumps(text)[1:-1], repr(text)[1:-1], quote(text, safe=""), quote_plus(text)}
     if not spelled <= _forms:

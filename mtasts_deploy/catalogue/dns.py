@@ -217,7 +217,7 @@ ENTRIES: tuple[Entry, ...] = (
         bad="octodns: production.yaml   # whose zones: have example.com. with this provider as target",
     ),
     Entry(
-        code="MTS479",
+        code="MTS486",
         title="The octoDNS configuration cannot be used",
         why="`octodns:` names it so that `dns:` can name its providers. The declaration is not used until it can be read.",
         fix="Correct the path, which counts from the declaration's directory, or the file.",

@@ -16,7 +16,6 @@ from mtasts_deploy import __version__
 from mtasts_deploy.cli import options
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, UsageError
-from mtasts_deploy.masking import masked
 from mtasts_deploy.output.channel import Channel, wants_colour
 
 if TYPE_CHECKING:
@@ -225,7 +224,6 @@ def save(path: Path, data: bytes) -> None:
     """Write a file of the user's, whole or not at all; what is no plain file is written through. Raises `UsageError` (MTS908)."""
     from mtasts_deploy.files import replace_file
 
-    data = masked(data.decode()).encode()
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)

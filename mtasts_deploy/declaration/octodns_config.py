@@ -72,7 +72,7 @@ _Loader.add_constructor("!include", lambda loader, node: yaml.load(loader.includ
 
 
 def read(path: Path, name: str, where: Span) -> OctodnsConfig | Diagnostic:
-    """Read it; a diagnostic (MTS479) if that cannot be done. `name` is what messages call it, `where` the place that names it."""
+    """Read it; a diagnostic (MTS486) if that cannot be done. `name` is what messages call it, `where` the place that names it."""
     _Loader.depth = 0
     try:
         raw = yaml.load(_named(path), _Loader)
@@ -96,7 +96,7 @@ def read(path: Path, name: str, where: Span) -> OctodnsConfig | Diagnostic:
 
 def _unusable(name: str, why: str, where: Span) -> Diagnostic:
     hint = "`octodns:` names the file that `octodns-sync --config-file` reads; its path counts from this file."
-    return Diagnostic(code="MTS479", message=f"the octoDNS configuration {name} cannot be used: {why}", where=where, hint=hint)
+    return Diagnostic(code="MTS486", message=f"the octoDNS configuration {name} cannot be used: {why}", where=where, hint=hint)
 
 
 def _blocks(raw: Any) -> dict[str, Mapping[str, object]]:

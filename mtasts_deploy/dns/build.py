@@ -117,7 +117,7 @@ class _Secrets:
                 hide(value)
             return value
         if key not in _OPEN:
-            hide(found)
+            hide(found, certain=handler != "env" or bool(SECRET.search(key)))
         return found
 
     def _variable(self, key: str, name: str) -> Any:
