@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from mtasts_deploy.declaration.load import load
-
 from mtasts_deploy.apply.report import Event, Result
 from mtasts_deploy.apply.run import OnError
+from mtasts_deploy.declaration.load import load
 from mtasts_deploy.declaration.model import Declaration
 from mtasts_deploy.deployment import Deployment, Lifted, Options
 from mtasts_deploy.facts import MxSet, NameFacts, ZoneName
