@@ -1,6 +1,6 @@
 """The composition root: a declaration becomes targets, hosts, state; and `plan`, `apply`, `rollback`, `status` are calls on them.
 
-The only code that names a concrete adapter. Tests build a `Deployment` with adapters of their own.
+Concrete adapters are made by `adapters`. Tests build a `Deployment` with adapters of their own.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import fnmatch
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtasts_deploy import adapters
 from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.run import OnError, run
 from mtasts_deploy.apply.work import Stop, Tools, Work
-from mtasts_deploy.declaration.model import Declaration, DomainSettings, ProviderSpec, Sts
+from mtasts_deploy.declaration.model import Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.ledger.model import Entry
@@ -27,6 +27,7 @@ from mtasts_deploy.plan.guards import LIFTABLE
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
 from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
+from mtasts_deploy.plan.sharing import guard_shared, shared
 from mtasts_deploy.rfc.names import Domain
 
 if TYPE_CHECKING:
@@ -150,15 +151,12 @@ class Deployment:
     @classmethod
     def of(cls, declaration: Declaration) -> Deployment:
         """The deployment that a declaration describes. Touches nothing yet."""
-        from mtasts_deploy.hosting.directory import DirectoryHost
-        from mtasts_deploy.state.directory import DirectoryState
-
         base = declaration.directory
         return cls(
             declaration=declaration,
-            targets={name: _local(spec, base) for name, spec in declaration.providers.items()},
-            hosts={name: DirectoryHost(name, base / spec.path, spec.path) for name, spec in declaration.hosts.items()},
-            store=DirectoryState(base / declaration.state.path, declaration.state.path),
+            targets={name: adapters.target(spec, base) for name, spec in declaration.providers.items()},
+            hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
+            store=adapters.state(declaration.state, base),
         )
 
     def plan(self, selection: Selection | None = None, lifted: Lifted | None = None) -> Plan:
@@ -238,6 +236,11 @@ class Deployment:
         fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx"), zones)
         return Place(domain=settings.domain, dns=settings.dns, host=settings.host, zones=fixed)
 
+    def _sharers(self) -> dict[str, list[Domain]]:
+        """The declared domains whose policies are one file, by its location."""
+        publishing = (settings for settings in self.declaration.domains.values() if settings.sts is Sts.PUBLISH)
+        return shared((self.hosts[settings.host].location(settings.domain), settings.domain) for settings in publishing)
+
     def _world(self) -> World:
         return World(self.targets, self.hosts)
 
@@ -246,23 +249,23 @@ class Deployment:
         world = self._world()
         places = {domain: self._place(settings) for domain, settings in chosen.items()}
         strays = {} if selection.partial else self._stray_places(book)
-        seen = world.observe([*places.values(), *strays.values()])
+        seen = world.observe([*places.values(), *strays.values()], book.get)
         now = self.clock()
         plans = [
             plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings))
             for domain, settings in sorted(chosen.items())
         ]
         findings = tuple(finding for domain in strays if (finding := self._stray(seen[domain])))
-        plan = Plan(domains=tuple(plans), created=now, partial=selection.partial, strays=findings)
+        plan = Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=selection.partial, strays=findings)
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
 
     def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings]) -> Survey:
         places = {settings.domain: self._place(settings) for settings in chosen}
-        seen = self._world().observe(places.values())
+        seen = self._world().observe(places.values(), book.get)
         now = self.clock()
         plans = [rollback_domain(settings, seen[settings.domain], book.get(settings.domain), now) for settings in chosen]
-        return Survey(plan=Plan(domains=tuple(plans), created=now, partial=True), seen=seen, places=places)
+        return Survey(plan=Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=True), seen=seen, places=places)
 
     def _same(self, book: Book, saved: Plan, lifted: Lifted) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
@@ -270,7 +273,7 @@ class Deployment:
 
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.acting}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
-        seen = self._world().observe(places.values())
+        seen = self._world().observe(places.values(), book.get)
         now = self.clock()
         plans: list[DomainPlan] = []
         for plan in saved.domains:
@@ -282,9 +285,8 @@ class Deployment:
             else:
                 fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, lifted.for_domain(settings))
                 plans.append(_checked(plan, fresh))
-        return Survey(
-            plan=Plan(domains=tuple(plans), created=saved.created, partial=saved.partial, strays=saved.strays), seen={}, places=places
-        )
+        domains = guard_shared(plans, self._sharers())
+        return Survey(plan=replace(saved, domains=domains), seen={}, places=places)
 
     def _stray_places(self, book: Book) -> dict[Domain, Place]:
         """Domains that the ledger knows as live and that are no longer declared."""
@@ -328,13 +330,13 @@ class Deployment:
         from mtasts_deploy.apply.runlog import RunLog
 
         run_id = secrets.token_hex(4)
-        world = self._world()
+        log = RunLog(self.store, run_id, self.clock)
         tools = Tools(
             run=run_id,
-            world=world,
+            world=self._world(),
             book=book,
             lease=lease,
-            log=RunLog(self.store, run_id, self.clock),
+            log=log,
             clock=self.clock,
             emit=self.emit,
             stop=self.stop,
@@ -347,7 +349,11 @@ class Deployment:
             back = self._rollback_survey(book, [work.settings for work in changed])
             return [self._backwards(tools, plan) for plan in back.plan.domains]
 
-        return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
+        try:
+            return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
+        finally:
+            if (warning := log.close()) is not None:
+                self.emit(Event(stage=Stage.COMMIT, what="warning", finding=warning))
 
     def _backwards(self, tools: Tools, plan: DomainPlan) -> Work:
         """A domain to be taken back; it ends at once where nothing can or need be done."""
@@ -362,20 +368,6 @@ class Deployment:
     def _work(self, plan: DomainPlan) -> Work:
         settings = self.declaration.domains[plan.domain]
         return Work(plan=plan, settings=settings, place=self._place(settings))
-
-
-def _local(spec: ProviderSpec, base: Path) -> Target:
-    """A provider of zone files: the only class that a declaration can name in this version."""
-    from mtasts_deploy.dns.local import LocalTarget
-
-    directory = str(spec.options["directory"])
-    return LocalTarget(
-        spec.name,
-        base / directory,
-        shown=directory,
-        default_ttl=int(str(spec.options.get("default_ttl", 3600))),
-        escaped_semicolons=bool(spec.options.get("escaped_semicolons", True)),
-    )
 
 
 def _open(entry: Entry) -> bool:

@@ -6,7 +6,7 @@ In: domains with where they live (`Place`), targets, hosts. Out: one `Observed` 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from mtasts_deploy.errors import MtastsError
 from mtasts_deploy.facts import HostedPolicy, LiveMx, MxSet, NameFacts, RecordKind, Unknown, ZoneFacts, ZoneName, fingerprint
 from mtasts_deploy.hosting.interface import Host
 from mtasts_deploy.ledger.events import Look
+from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.records import parse_sts
 
@@ -125,8 +126,11 @@ class World:
             rest = rest.partition(".")[2]
         return None
 
-    def observe(self, places: Iterable[Place]) -> dict[Domain, Observed]:
-        """Look at every domain. Every zone is read once, whatever the number of its domains."""
+    def observe(self, places: Iterable[Place], remembered: Callable[[Domain], Entry | None] = lambda _: None) -> dict[Domain, Observed]:
+        """Look at every domain. Every zone is read once, whatever the number of its domains.
+
+        `remembered` gives the ledger's entries: a host need not send the bytes that it shows to be the known ones.
+        """
         asked = [_Asked(place, self) for place in places]
         wanted: dict[tuple[str, ZoneName], set[str]] = defaultdict(set)
         for one in asked:
@@ -137,7 +141,10 @@ class World:
         by_host: dict[str, list[Domain]] = defaultdict(list)
         for one in asked:
             by_host[one.place.host].append(one.place.domain)
-        hosted = {host: self.hosts[host].read(domains) for host, domains in by_host.items()}
+        hosted = {
+            host: self.hosts[host].read(domains, {domain: entry.known(host) for domain in domains if (entry := remembered(domain))})
+            for host, domains in by_host.items()
+        }
         return {
             one.place.domain: one.observed(
                 facts, hosted[one.place.host].get(one.place.domain), self.hosts[one.place.host].location(one.place.domain)

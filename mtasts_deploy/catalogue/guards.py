@@ -82,6 +82,17 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ref="RFC 8460 §3",
     ),
     Entry(
+        code="MTS409",
+        title="Domains that share a policy file are to get different policies",
+        why="The file can hold only one policy. Whichever domain were put last, the other's id would name bytes that are not served, and "
+        "senders would file one domain's policy under the other. " + _STAYS,
+        fix="Let the `key` of the host have `{policy_host}`, so that each domain has a file of its own. If they are to share one, give "
+        "them the same settings and MX hosts, and apply them together (no `--domain` for one of them).",
+        bad="hosts: {cdn: {type: s3, bucket: policies.example.com, key: mta-sts.txt}}",
+        good='hosts: {cdn: {type: s3, bucket: policies.example.com, key: "{policy_host}/mta-sts.txt"}}',
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
         code="MTS411",
         title="Mode enforce waits until the MX records have been watched",
         why="A secondary MX host that nobody thought of, or one that is still cached, would be refused by enforcing senders. So a "

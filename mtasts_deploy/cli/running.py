@@ -13,6 +13,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
+from mtasts_deploy.declaration.model import HostSpec
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.output.interface import RunReport, Shipment
 from mtasts_deploy.output.text import listed
@@ -142,18 +143,19 @@ def _shout(text: str) -> None:
 
 
 def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
-    """What is left to do by hand: all of it, as every host and provider of this version is a directory."""
+    """What is left to do by hand: what was written into directories of this machine."""
     if result.taken_back:
         return Shipment()
     changed = [domain for domain in plan.acting if result.outcomes.get(domain.domain) not in _UNTOUCHED]
     policies = [domain for domain in changed if _puts(domain)]
     declaration = deployment.declaration
-    folders = {declaration.hosts[declaration.domains[domain.domain].host].path for domain in policies}
+    hosts = (declaration.hosts[declaration.domains[domain.domain].host] for domain in policies)
+    folders = {host.path for host in hosts if isinstance(host, HostSpec)}
     zones = {str(declaration.providers[change.provider].options["directory"]) for domain in changed for change in domain.records}
     return Shipment(
         policies=tuple(sorted(_folder(path) for path in folders)),
         zones=tuple(sorted(_folder(path) for path in zones)),
-        domains=tuple(domain.domain for domain in policies),
+        domains=tuple(domain.domain for domain in policies) if folders else (),
     )
 
 

@@ -24,7 +24,7 @@ RenderFormat = Literal["files", "zone", "octodns", "json"]
 
 @command()
 def validate(session: Session) -> int:
-    """Find every problem of the declaration and the zones. Works offline."""
+    """Find every problem of the declaration, and of the zones where all providers and hosts are directories. Works offline."""
     from mtasts_deploy.deployment import Deployment
     from mtasts_deploy.output.interface import Checked
 
@@ -33,9 +33,10 @@ def validate(session: Session) -> int:
     except DeclarationError as error:
         name, domains, found = str(session.shared.config or "mta-sts.yaml"), 0, error.diagnostics
     else:
-        plan = Deployment.of(declaration).plan()
         name, domains = str(declaration.path), len(declaration.domains)
-        found = (*declaration.warnings, *_offline(plan))
+        found = declaration.warnings
+        if declaration.local:
+            found = (*found, *_offline(Deployment.of(declaration).plan()))
     session.output.checked(Checked(name=name, domains=domains, findings=found))
     if session.people:
         session.messages.findings(found)

@@ -12,9 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from mtasts_deploy.declaration import rules, shape
-from mtasts_deploy.declaration.model import Allowance, Declaration, DomainSettings, HostSpec, Places, ProviderSpec, StateSpec
-from mtasts_deploy.declaration.nodes import Node
+from mtasts_deploy.declaration import rules, shape, storage
+from mtasts_deploy.declaration.model import Allowance, Declaration, DomainSettings, Places, ProviderSpec
+from mtasts_deploy.declaration.nodes import Node, children_of
 from mtasts_deploy.declaration.schema import ZONE_FILES
 from mtasts_deploy.declaration.settings import EMPTY, Block, Names, read_block
 from mtasts_deploy.declaration.shape import Fault
@@ -72,7 +72,7 @@ class Assembly:
         self.problems: list[Diagnostic] = []
         self._sources = sources
         self._main = sources[0]
-        self._blocks: Mapping[str, Node] = _children(self._main.root)
+        self._blocks: Mapping[str, Node] = children_of(self._main.root)
         self._today = today
         self._lacking: dict[rules.Finding, tuple[_Entry, int]] = {}
 
@@ -81,22 +81,23 @@ class Assembly:
         bad = self._shapes()
         entries, groups = self._entries()
         names = Names(
-            providers={"local": None, **_children(self._blocks.get("providers"))},
-            hosts={"local": None, **_children(self._blocks.get("hosts"))},
-            profiles=_children(self._blocks.get("profiles")),
+            providers={"local": None, **children_of(self._blocks.get("providers"))},
+            hosts={"local": None, **children_of(self._blocks.get("hosts"))},
+            profiles=children_of(self._blocks.get("profiles")),
             today=self._today,
         )
         defaults, profiles = self._shared(names, bad)
         self._evaluate(groups, names, defaults, profiles)
         domains = self._settings(entries)
         self._closing(entries, profiles)
-        state = _children(self._blocks.get("state")).get("path")
+        providers = self._providers()
+        hosts = storage.hosts(self._main, self.problems)
         return Declaration(
             path=path,
             directory=directory,
-            providers=self._providers(),
-            hosts=self._hosts(),
-            state=StateSpec(path=str(state.value) if state else ".mtasts"),
+            providers=providers,
+            hosts=hosts,
+            state=storage.state(self._main, hosts, providers.values(), self.problems),
             domains=domains,
         )
 
@@ -124,7 +125,7 @@ class Assembly:
         known = {}
         for name, node in providers.children.items():
             self._secrets(name, node)
-            chosen = _children(node).get("class")
+            chosen = children_of(node).get("class")
             if chosen is None or not isinstance(chosen.value, str) or chosen.value == ZONE_FILES:
                 known[name] = node.value
                 continue
@@ -133,7 +134,7 @@ class Assembly:
         return known
 
     def _secrets(self, name: str, node: Node) -> None:
-        for key, child in _children(node).items():
+        for key, child in children_of(node).items():
             if SECRET.search(key) and isinstance(child.value, str | int | float) and not str(child.text).startswith("env/"):
                 message = f"the provider {shown(name)} has {shown(key)} in the open"
                 hint = f"Write {shown(key)[1:-1]}: env/NAME, put the value into the environment, and replace the secret: it was in a file."
@@ -143,22 +144,15 @@ class Assembly:
 
     def _providers(self) -> dict[str, ProviderSpec]:
         specs = {"local": ProviderSpec(name="local", class_name=ZONE_FILES, options={"directory": "zones"})}
-        for name, node in _children(self._blocks.get("providers")).items():
+        for name, node in children_of(self._blocks.get("providers")).items():
             options = dict(node.value) if isinstance(node.value, dict) else {}
             specs[name] = ProviderSpec(name=name, class_name=str(options.pop("class", "")), options=options, where=self._at(node))
-        return specs
-
-    def _hosts(self) -> dict[str, HostSpec]:
-        specs = {"local": HostSpec(name="local", path="policies")}
-        for name, node in _children(self._blocks.get("hosts")).items():
-            path = _children(node).get("path")
-            specs[name] = HostSpec(name=name, path=str(path.value) if path else "", where=self._at(node))
         return specs
 
     def _shared(self, names: Names, bad: set[shape.Path]) -> tuple[_Placed, dict[str, _Placed]]:
         defaults = self._block(("defaults",), self._blocks.get("defaults"), names, bad)
         profiles = {
-            name: self._block(("profiles", name), node, names, bad) for name, node in _children(self._blocks.get("profiles")).items()
+            name: self._block(("profiles", name), node, names, bad) for name, node in children_of(self._blocks.get("profiles")).items()
         }
         return defaults, profiles
 
@@ -178,7 +172,7 @@ class Assembly:
         groups: dict[str, _Group] = {}
         entries: dict[str, _Entry] = {}
         for source in self._sources:
-            node = _children(source.root).get("domains")
+            node = children_of(source.root).get("domains")
             if node is None or node.keys is None:
                 continue
             for name, (line, column) in node.keys.items():
@@ -316,11 +310,6 @@ class Assembly:
 
 def _placed_allowances(allow: Sequence[Allowance], node: Node, file: str) -> tuple[Allowance, ...]:
     return tuple(replace(one, where=shape.span(node, ("allow", index), file)) for index, one in enumerate(allow))
-
-
-def _children(node: Node | None) -> Mapping[str, Node]:
-    """The nodes of a mapping by key; nothing for what is no mapping."""
-    return node.children if node is not None and isinstance(node.children, dict) else {}
 
 
 def _diagnostic(finding: rules.Finding, where: Span, domain: str | None = None) -> Diagnostic:

@@ -12,9 +12,10 @@ import textwrap
 from functools import cache
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, TypeAdapter, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StrictBool, Tag, TypeAdapter, WithJsonSchema
 
-ZONE_FILES: Final = "mtasts_deploy.dns.zone_files.ZoneFilesProvider"
+from mtasts_deploy.declaration.model import ZONE_FILES as ZONE_FILES
+
 MAX_MAX_AGE: Final = 31_557_600
 MAX_TTL: Final = 604_800
 
@@ -116,6 +117,59 @@ class Directory(_Shape):
     """The directory, relative to the declaration."""
 
 
+Bucket = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$")]
+Prefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]*$")]
+Region = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+Endpoint = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")]
+
+
+class S3State(_Shape):
+    """A private bucket of S3, or of a server that keeps to its conditional writes."""
+
+    type: Literal["s3"]
+    """What kind it is."""
+    bucket: Bucket
+    """The name of the bucket, which holds no policies."""
+    prefix: Prefix = ""
+    """What stands before the keys of all objects, as a directory. Default: nothing."""
+    region: Region = ""
+    """The region of the bucket. Default: as boto3 is configured."""
+    endpoint_url: Endpoint = ""
+    """The address of a server that is not AWS. Default: as boto3 is configured."""
+
+
+class S3Host(_Shape):
+    """A bucket of S3, or of a server that speaks its protocol; boto3 finds the credentials."""
+
+    type: Literal["s3"]
+    """What kind it is."""
+    bucket: Bucket
+    """The name of the bucket."""
+    key: Text = "{policy_host}/.well-known/mta-sts.txt"
+    """The key of a domain's policy, with {domain} and {policy_host}. Default: {policy_host}/.well-known/mta-sts.txt."""
+    prefix: Prefix = ""
+    """What stands before every key, as a directory. Default: nothing."""
+    region: Region = ""
+    """The region of the bucket. Default: as boto3 is configured."""
+    endpoint_url: Endpoint = ""
+    """The address of a server that is not AWS. Default: as boto3 is configured."""
+    cache_control: Annotated[str, Field(pattern=r"^[\x20-\x7e]+$")] = "max-age=60"
+    """The Cache-Control of the policies. Default: max-age=60."""
+    edge_ttl: Duration = 60
+    """For how long caches in front may serve an old policy: seconds, or 90s, 15m, 12h. Default: found out."""
+    cloudfront: Annotated[str, Field(pattern=r"^[A-Z0-9]{6,32}$")] = ""
+    """The id of the CloudFront distribution in front, whose caches are invalidated after each put. Default: none."""
+
+
+def _kind(value: Any) -> str:
+    """Which of the two shapes a host or the state is meant to have; the names cannot be keys in the file."""
+    return "an S3 bucket" if isinstance(value, dict) and value.get("type") == "s3" else "a directory"
+
+
+AnyHost = Annotated[Annotated[Directory, Tag("a directory")] | Annotated[S3Host, Tag("an S3 bucket")], Discriminator(_kind)]
+AnyState = Annotated[Annotated[Directory, Tag("a directory")] | Annotated[S3State, Tag("an S3 bucket")], Discriminator(_kind)]
+
+
 class Included(_Shape):
     """A file that is included: domains, and further files."""
 
@@ -132,10 +186,10 @@ class Root(Included):
     """The format of this file."""
     providers: dict[Name, Provider] | None = None
     """DNS providers by name. `local` (zone files in zones/) exists without being declared."""
-    hosts: dict[Name, Directory] | None = None
+    hosts: dict[Name, AnyHost] | None = None
     """Policy hosts by name. `local` (the directory policies/) exists without being declared."""
-    state: Directory | None = None
-    """Where the ledger, the lock and the run logs are. Default: the directory .mtasts."""
+    state: AnyState | None = None
+    """Where the ledger, the lock and the run logs are. Default: the directory .mtasts, while all providers and hosts are directories."""
     defaults: Settings | None = None
     """Settings for every domain."""
     profiles: dict[Name, Settings | None] | None = None
@@ -158,7 +212,7 @@ def keys_of(shape: type[BaseModel]) -> list[str]:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft-07) of the main file, for editors; descriptions are the docstrings of the shapes."""
     schema = adapter(Root).json_schema(by_alias=True)
-    shapes = {shape.__name__: shape for shape in (Zones, Allow, Settings, Domain, Provider, Directory)}
+    shapes = {shape.__name__: shape for shape in (Zones, Allow, Settings, Domain, Provider, Directory, S3Host, S3State)}
     definitions = schema.pop("$defs", {})
     converted: dict[str, Any] = _draft7(_documented(schema, Root))
     converted["definitions"] = {name: _draft7(_documented(definitions[name], shapes[name])) for name in sorted(definitions)}

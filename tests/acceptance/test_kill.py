@@ -153,15 +153,13 @@ def finish(directory: Path) -> None:
 
 
 def sweep(tmp_path: Path, start: Callable[[Path], None], act: Callable[[Deployment], int], check: Callable[[Path], None], step: int) -> int:
-    kills = 0
-    for number in range(1, 10_000, step):
+    for kills, number in enumerate(range(1, 10_000, step)):
         directory = tmp_path / str(number)
         make(directory)
         start(directory)
         before = {domain: body for domain, _, body in pairs(directory)}
         if not killed(directory, number, act):
             return kills
-        kills += 1
         valid(directory, before, ("86400", "172800", "259200"))
         check(directory)
     raise AssertionError

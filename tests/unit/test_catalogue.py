@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import mtasts_deploy
-from mtasts_deploy.catalogue import CATALOGUE, apply, declaration, dns, guards, policy, records, storage, usage
+from mtasts_deploy.catalogue import CATALOGUE, apply, aws, declaration, dns, guards, policy, records, storage, usage
 
 PACKAGE = Path(mtasts_deploy.__file__).parent
 CODE = re.compile(r"MTS\d{3}")
@@ -27,7 +27,7 @@ def test_every_page_is_used() -> None:
 
 
 def test_a_code_has_one_page() -> None:
-    codes = [entry.code for part in (apply, declaration, dns, guards, policy, records, storage, usage) for entry in part.ENTRIES]
+    codes = [entry.code for part in (apply, aws, declaration, dns, guards, policy, records, storage, usage) for entry in part.ENTRIES]
     assert sorted(codes) == sorted(set(codes))
 
 
