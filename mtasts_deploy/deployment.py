@@ -5,11 +5,10 @@ Concrete adapters are made by `adapters`. Tests build a `Deployment` with adapte
 
 from __future__ import annotations
 
-import fnmatch
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -23,10 +22,10 @@ from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
-from mtasts_deploy.plan.guards import LIFTABLE
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
 from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
+from mtasts_deploy.plan.selection import Lifted, Selection
 from mtasts_deploy.plan.sharing import guard_shared, shared
 from mtasts_deploy.rfc.names import Domain
 
@@ -40,80 +39,6 @@ if TYPE_CHECKING:
 def utc_now() -> datetime:
     """The time in UTC, whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """Which declared domains a call is about: globs over A-labels or U-labels; none: all of them."""
-
-    domains: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-
-    @property
-    def partial(self) -> bool:
-        """Does it leave anything out?"""
-        return bool(self.domains or self.exclude)
-
-    def pick(self, declared: Mapping[Domain, DomainSettings]) -> dict[Domain, DomainSettings]:
-        """The selected domains. Raises `UsageError` for a pattern that matches none."""
-        if not self.partial:
-            return dict(declared)
-        for pattern in self.domains:
-            if not any(_matches(domain, pattern) for domain in declared):
-                raise UsageError(
-                    Diagnostic(
-                        code="MTS903",
-                        message=f"no declared domain matches {pattern!r}",
-                        hint="`deploy status` lists the declared domains; `*` and `?` stand for any characters.",
-                    )
-                )
-        return {
-            domain: settings
-            for domain, settings in declared.items()
-            if (not self.domains or any(_matches(domain, pattern) for pattern in self.domains))
-            and not any(_matches(domain, pattern) for pattern in self.exclude)
-        }
-
-
-def _matches(domain: Domain, pattern: str) -> bool:
-    pattern = pattern.lower().rstrip(".")
-    return fnmatch.fnmatchcase(str(domain), pattern) or fnmatch.fnmatchcase(domain.unicode, pattern)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifted:
-    """Guards lifted on the command line: code and domain."""
-
-    pairs: frozenset[tuple[str, Domain]] = frozenset()
-
-    @classmethod
-    def parse(cls, options: Iterable[str]) -> Lifted:
-        """Read `MTS401=example.com` options. Raises `UsageError` for another form or a code that cannot be lifted."""
-        pairs = set()
-        for option in options:
-            code, equals, name = option.partition("=")
-            if not equals or not name:
-                raise UsageError(
-                    Diagnostic(
-                        code="MTS904", message=f"--allow {option}: expected CODE=DOMAIN", hint="For example: --allow MTS401=example.com"
-                    )
-                )
-            if code not in LIFTABLE:
-                raise UsageError(
-                    Diagnostic(
-                        code="MTS905",
-                        message=f"--allow {option}: {code} cannot be lifted",
-                        hint=f"These can: {', '.join(sorted(LIFTABLE))}. `deploy explain {code}` says what to do instead.",
-                    )
-                )
-            pairs.add((code, Domain.parse(name)))
-        return cls(pairs=frozenset(pairs))
-
-    def for_domain(self, settings: DomainSettings) -> frozenset[str]:
-        """The codes lifted for this domain, on the command line or in the declaration (whose expired entries are errors there)."""
-        if not self.pairs and not settings.allow:
-            return frozenset()
-        return frozenset({code for code, domain in self.pairs if domain == settings.domain} | {one.code for one in settings.allow})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +114,7 @@ class Deployment:
                 survey = self._survey(book, selection, lifted)
                 on_plan(survey.plan)
             else:
-                survey = self._same(book, saved, lifted)
+                survey = self._same(book, saved)
             return self._run(lease, book, survey, options)
 
     def rollback(
@@ -199,20 +124,21 @@ class Deployment:
         options: Options | None = None,
         approve: Callable[[Plan], bool],
     ) -> Result | None:
-        """Take the last change of these domains (none: of all) back to what was live before it; None if `approve` says no."""
+        """Take the last change of these domains back to what was live before it; without any, what the last run changed. None if
+        `approve` says no.
+        """
         options = options or Options(command="deploy rollback")
         with self._lease(options) as lease:
             book = Book(self.store)
-            chosen = [self._settings(domain) for domain in domains] or list(self.declaration.domains.values())
-            survey = self._rollback_survey(book, chosen)
+            survey = self._rollback_survey(book, self._to_take_back(book, domains), partial=bool(domains))
             if not approve(survey.plan):
                 return None
             return self._run(lease, book, survey, options, rollback=True)
 
     def rollback_plan(self, domains: Sequence[Domain]) -> Plan:
         """What `rollback` would do now. Writes nothing."""
-        chosen = [self._settings(domain) for domain in domains] or list(self.declaration.domains.values())
-        return self._rollback_survey(Book(self.store), chosen).plan
+        book = Book(self.store)
+        return self._rollback_survey(book, self._to_take_back(book, domains), partial=bool(domains)).plan
 
     def survey(self, selection: Selection | None = None) -> tuple[Survey, Book]:
         """The plan of this moment with all that it was made from, for `status`, `history` and `render`. Writes nothing."""
@@ -246,6 +172,7 @@ class Deployment:
 
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
         chosen = selection.pick(self.declaration.domains)
+        lifted.check(self.declaration.domains)
         world = self._world()
         places = {domain: self._place(settings) for domain, settings in chosen.items()}
         strays = {} if selection.partial else self._stray_places(book)
@@ -260,18 +187,31 @@ class Deployment:
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
 
-    def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings]) -> Survey:
+    def _to_take_back(self, book: Book, domains: Sequence[Domain]) -> list[DomainSettings]:
+        """The named domains; without any, those that the last run changed."""
+        if domains:
+            return [self._settings(domain) for domain in domains]
+        changed = [(before, settings) for domain, settings in self.declaration.domains.items() if (before := book.entry(domain).before)]
+        last = max((before for before, _ in changed), key=lambda before: before.at, default=None)
+        return [settings for before, settings in changed if last is not None and before.run == last.run]
+
+    def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings], *, partial: bool) -> Survey:
         places = {settings.domain: self._place(settings) for settings in chosen}
         seen = self._world().observe(places.values(), book.get)
         now = self.clock()
         plans = [rollback_domain(settings, seen[settings.domain], book.get(settings.domain), now) for settings in chosen]
-        return Survey(plan=Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=True), seen=seen, places=places)
+        runs = {before for settings in chosen if (before := book.entry(settings.domain).before) and not before.taken}
+        said = sorted({f"run {before.run} of {before.at:%Y-%m-%d %H:%M} UTC" for before in runs})
+        heading = f"Takes back {' and '.join(said)}." if said else "There is nothing to take back."
+        return Survey(
+            plan=Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=partial, heading=heading), seen=seen, places=places
+        )
 
-    def _same(self, book: Book, saved: Plan, lifted: Lifted) -> Survey:
+    def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
         from mtasts_deploy.apply.prepare import stale
 
-        chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.acting}
+        chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
         seen = self._world().observe(places.values(), book.get)
         now = self.clock()
@@ -283,10 +223,13 @@ class Deployment:
             elif settings is None:
                 plans.append(_without(plan, Verdict.STALE, stale(plan.domain, ["the declaration"])))
             else:
-                fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, lifted.for_domain(settings))
+                fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
                 plans.append(_checked(plan, fresh))
-        domains = guard_shared(plans, self._sharers())
-        return Survey(plan=replace(saved, domains=domains), seen={}, places=places)
+        return Survey(
+            plan=Plan(domains=guard_shared(plans, self._sharers()), created=saved.created, partial=saved.partial, strays=saved.strays),
+            seen=seen,
+            places=places,
+        )
 
     def _stray_places(self, book: Book) -> dict[Domain, Place]:
         """Domains that the ledger knows as live and that are no longer declared."""
@@ -346,7 +289,7 @@ class Deployment:
         works = [self._work(plan) for plan in survey.plan.acting]
 
         def take_back(changed: Sequence[Work]) -> list[Work]:
-            back = self._rollback_survey(book, [work.settings for work in changed])
+            back = self._rollback_survey(book, [work.settings for work in changed], partial=True)
             return [self._backwards(tools, plan) for plan in back.plan.domains]
 
         try:
@@ -378,13 +321,22 @@ def _without(plan: DomainPlan, verdict: Verdict, *findings: Diagnostic) -> Domai
     return DomainPlan(domain=plan.domain, verdict=verdict, where=plan.where, findings=findings)
 
 
+def _done_already(domain: Domain) -> Diagnostic:
+    return Diagnostic(
+        code="MTS702",
+        message="what the plan asks for is live already: somebody has applied it since it was made",
+        domain=str(domain),
+        hint="There is nothing to do for it; `deploy plan` shows what is left.",
+    )
+
+
 def _checked(plan: DomainPlan, fresh: DomainPlan) -> DomainPlan:
     """A saved plan against the world of this moment: it may only stop."""
     from mtasts_deploy.apply.prepare import stale
 
     if fresh.verdict in (Verdict.BLOCKED, Verdict.UNKNOWN):
         return _without(plan, fresh.verdict, *fresh.findings)
-    differing = [name for name, mark in plan.inputs.items() if fresh.inputs.get(name, mark) != mark]
-    if differing or not fresh.steps:
-        return _without(plan, Verdict.STALE, stale(plan.domain, differing or ["everything"]))
-    return plan
+    if not fresh.steps:
+        return _without(plan, Verdict.STALE, _done_already(plan.domain))
+    differing = [name for name, mark in plan.inputs.items() if fresh.inputs[name] != mark]
+    return _without(plan, Verdict.STALE, stale(plan.domain, differing)) if differing else plan

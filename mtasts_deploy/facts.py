@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import NewType
 
@@ -144,4 +144,20 @@ class RecordChange:
 
 def fingerprint(*parts: object) -> str:
     """A short name for facts: the first 16 hex digits of SHA-256 over their canonical text. Equal facts, equal fingerprint."""
-    return hashlib.sha256("\x1f".join(repr(part) for part in parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("\x1f".join(map(_canonical, parts)).encode()).hexdigest()[:16]
+
+
+def _canonical(part: object) -> str:
+    """The text of a fact. Not `repr`: the order of a set differs from process to process, and a saved plan must outlive its process."""
+    match part:
+        case frozenset() | set():
+            return f"{{{','.join(sorted(map(_canonical, part)))}}}"
+        case Mapping():
+            return f"{{{','.join(sorted(f'{_canonical(key)}:{_canonical(value)}' for key, value in part.items()))}}}"
+        case tuple() | list():
+            return f"[{','.join(map(_canonical, part))}]"
+        case _ if is_dataclass(part):
+            counted = (one.name for one in fields(part) if one.compare)
+            return f"{type(part).__name__}({','.join(f'{name}={_canonical(getattr(part, name))}' for name in counted)})"
+        case _:
+            return repr(part)

@@ -20,8 +20,8 @@ from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.records import parse_sts
 
-IMPLICIT_MX_TTL = 3600
-"""What an answer "no MX" is taken to be cached for where the zone does not tell its SOA minimum (RFC 2308 §5)."""
+NEGATIVE_TTL = 3600
+"""What an answer "no MX" or "no record" is taken to be cached for where the zone does not tell its SOA minimum (RFC 2308 §5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +43,12 @@ class RecordSite:
     name: str
     facts: NameFacts
     cut: tuple[str, str] | None = None
+    negative_ttl: int = NEGATIVE_TTL
+
+    @property
+    def blind_ttl(self) -> int:
+        """How long the answer may be cached that there is no record, or the one that is there."""
+        return max(self.negative_ttl, 0 if self.facts.txt is None else self.facts.txt.ttl)
 
     def ours(self, kind: RecordKind) -> tuple[str, ...]:
         """Our values there."""
@@ -93,6 +99,8 @@ class Observed:
             bodies=() if body is None else (body,),
             mx=None if mx is None or mx.null else mx.hosts,
             mx_ttl=0 if mx is None else mx.ttl,
+            single=all(_single(site) for site in self.sts) if self.sts else None,
+            blind_ttl=max((site.blind_ttl for site in self.sts), default=NEGATIVE_TTL),
         )
 
     def fingerprints(self) -> dict[str, str]:
@@ -215,7 +223,14 @@ class _Asked:
                     self.unread.append(zone.reason)
                 continue
             sites.append(
-                RecordSite(provider=key[0], zone=key[1], name=name, facts=zone.at(name), cut=_cut(zone, name) if zone.cuts else None)
+                RecordSite(
+                    provider=key[0],
+                    zone=key[1],
+                    name=name,
+                    facts=zone.at(name),
+                    cut=_cut(zone, name) if zone.cuts else None,
+                    negative_ttl=zone.negative_ttl or NEGATIVE_TTL,
+                )
             )
         return tuple(sites)
 
@@ -232,14 +247,22 @@ class _Asked:
                 return _hidden_mx(name, key, at)
             addressed = addressed or bool({"A", "AAAA", "ALIAS"}.intersection(at.others))
             found.append(at.mx)
-            ttl = max(ttl, at.mx.ttl if at.mx else zone.negative_ttl or IMPLICIT_MX_TTL)
+            ttl = max(ttl, at.mx.ttl if at.mx else zone.negative_ttl or NEGATIVE_TTL)
         if len(found) == 1 and found[0] is not None:
             return LiveMx(hosts=found[0].hosts, ttl=ttl)
         hosts = sorted({host for mx in found if mx is not None for host in mx.hosts})
         differing = len({mx.hosts if mx else () for mx in found}) > 1
         if not hosts:
-            return LiveMx(hosts=(name,), ttl=ttl or IMPLICIT_MX_TTL, implicit=True, addressed=addressed)
+            return LiveMx(hosts=(name,), ttl=ttl or NEGATIVE_TTL, implicit=True, addressed=addressed)
         return LiveMx(hosts=tuple(hosts), ttl=ttl, differing=differing)
+
+
+def _single(site: RecordSite) -> bool:
+    try:
+        parse_sts(site.ours(RecordKind.STS))
+    except MtastsError:
+        return False
+    return True
 
 
 def _cut(zone: ZoneFacts, name: str) -> tuple[str, str] | None:

@@ -12,9 +12,10 @@ from mtasts_deploy.apply.report import Event, Result
 from mtasts_deploy.apply.run import OnError
 from mtasts_deploy.declaration.load import load
 from mtasts_deploy.declaration.model import Declaration
-from mtasts_deploy.deployment import Deployment, Lifted, Options
+from mtasts_deploy.deployment import Deployment, Options
 from mtasts_deploy.facts import MxSet, NameFacts, ZoneName
 from mtasts_deploy.plan.model import DomainPlan, Plan
+from mtasts_deploy.plan.selection import Lifted
 from mtasts_deploy.rfc.names import Domain
 from tests.worlds import Clock, Faults, MemoryHost, MemoryState, MemoryTarget
 

@@ -51,9 +51,10 @@ PARKED = "'':\n  type: MX\n  value: {exchange: ., preference: 0}\n"
 NORMAL = (
     (re.compile(r'("run": ")[^"]+'), r"\1RUN"),
     (re.compile(r"(The last run that changed it: )\S+"), r"\1RUN"),
+    (re.compile(r"(Takes back run )[0-9a-f]{8}"), r"\1RUN"),
     (re.compile(r"\S+@\S+, process \d+"), "USER@HOST, process PID"),
     (re.compile(r"(deploy unlock )(?!000000000000)[0-9a-f]{12}"), r"\1LEASE"),
-    (re.compile(r"by user@\S+"), "by USER"),
+    (re.compile(r'("(?:_mta-sts|_smtp._tls|mx|policy|settings|ledger)": ")[0-9a-f]{16}"'), r'\1FINGERPRINT"'),
 )
 
 

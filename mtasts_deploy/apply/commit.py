@@ -164,7 +164,8 @@ def finish(tools: Tools, works: Sequence[Work]) -> None:
         change = work.plan.change_of(RecordKind.TLSRPT)
         if change is not None:
             entry = replace(entry, tlsrpt=change.change.value)
-        entry = took_back(entry) if tools.rollback else declared_anew(finished(entry))
+        asks_back = any(finding.code == "MTS701" for finding in work.plan.findings) and "MTS701" not in work.plan.lifted
+        entry = took_back(entry) if tools.rollback else finished(entry) if asks_back else declared_anew(finished(entry))
         tools.book.set(work.plan.domain, entry)
         outcome = Outcome.TAKEN_BACK if tools.rollback else Outcome.WAITING if work.plan.waits else Outcome.DONE
         work.end(tools, Stage.COMMIT, outcome)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from mtasts_deploy.apply.report import Event, Outcome, Stage
-from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, report
+from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, note, report
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError, LeaseLost
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
@@ -15,7 +16,7 @@ from mtasts_deploy.observe import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Barrier, PutPolicy, RemovePolicy
 from mtasts_deploy.rfc.names import Domain
-from mtasts_deploy.rfc.policy import Mode
+from mtasts_deploy.rfc.policy import Mode, Policy
 
 
 def prepare(tools: Tools, works: Sequence[Work]) -> None:
@@ -35,9 +36,10 @@ def _prepare(tools: Tools, works: Sequence[Work]) -> None:
     going = [work for work in works if work.open]
     earlier = {work.plan.domain: _note(tools, work, seen[work.plan.domain]) for work in going}
     tools.book.save(tools.lease.prove)
+    _watch_mx(tools, going, earlier)
     refused: list[Work] = []
     lost: list[LeaseLost] = []
-    in_parallel(tools, lambda work: _put(tools, work, refused, lost), [work for work in going if _puts(work)])
+    in_parallel(tools, lambda work: _put(tools, work, refused, lost), [work for work in going if work.open and _puts(work)])
     if lost:
         raise lost[0]
     for work in refused:
@@ -66,21 +68,54 @@ def _compare(tools: Tools, work: Work, seen: Observed) -> None:
     differing = [name for name, mark in now.items() if work.plan.inputs.get(name) != mark]
     if differing:
         work.end(tools, Stage.PREPARE, Outcome.STALE, stale(work.plan.domain, differing))
-        return
+
+
+def _watch_mx(tools: Tools, works: Sequence[Work], earlier: Mapping[Domain, Entry]) -> None:
+    """Read the MX records once more, now that the ledger's note lets no host be ready that the noted enforce policies lack: one that
+    was added before the note is seen, and stops the domain.
+    """
+    enforced = [(work, policy) for work in works if (policy := _enforced(work)) is not None]
+    seen = look_again(tools, [work for work, _ in enforced])
+    for work, policy in enforced:
+        domain = work.plan.domain
+        hosts = tools.book.entry(domain).live_hosts(tools.clock())
+        uncovered = sorted(host for host in hosts if not covers(policy, host))
+        if seen[domain].unknown:
+            work.end(tools, Stage.PREPARE, Outcome.UNKNOWN, *seen[domain].unknown)
+        elif uncovered:
+            work.end(tools, Stage.PREPARE, Outcome.STALE, stale(domain, [f"the MX records ({', '.join(uncovered)})"]))
+        else:
+            continue
+        # Nothing was put, so the note of the put is taken back.
+        tools.book.set(domain, earlier[domain])
+        note(tools, work.place, seen[domain], tools.clock())
+
+
+def _enforced(work: Work) -> Policy | None:
+    """The enforce policy that the domain puts, unless it is a repair or the guard of its MX hosts is lifted."""
+    if work.plan.repair or any(finding.code == "MTS401" for finding in work.plan.findings):
+        return None
     put = next((step for step in work.plan.steps if isinstance(step, PutPolicy)), None)
     policy = None if put is None else read_policy(put.body)
-    if policy is not None and policy.mode is Mode.ENFORCE and not work.plan.repair:
-        hosts = tools.book.entry(work.plan.domain).live_hosts(tools.clock())
-        uncovered = sorted(host for host in hosts if not covers(policy, host))
-        if uncovered and not any(finding.code == "MTS401" for finding in work.plan.findings):
-            work.end(tools, Stage.PREPARE, Outcome.STALE, stale(work.plan.domain, [f"mx ({', '.join(uncovered)})"]))
+    return policy if policy is not None and policy.mode is Mode.ENFORCE else None
+
+
+_WORDS: Final = {
+    "_mta-sts": "the _mta-sts record",
+    "_smtp._tls": "the _smtp._tls record",
+    "mx": "the MX records",
+    "policy": "the served policy",
+    "settings": "the declaration",
+    "ledger": "the ledger",
+}
 
 
 def stale(domain: Domain, what: Sequence[str]) -> Diagnostic:
-    """The world has moved since the plan was made."""
+    """The world has moved since the plan was made: `what` are the names of plan inputs, or words for people."""
+    changed = " and ".join(_WORDS.get(name, name) for name in what)
     return Diagnostic(
         code="MTS702",
-        message=f"{', '.join(what)} changed since the plan was made; the domain is left as it is",
+        message=f"{changed} changed since the plan was made; the domain is left as it is",
         domain=str(domain),
         hint="Run `deploy plan` again and look at what it says now.",
     )

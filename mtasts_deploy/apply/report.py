@@ -58,12 +58,15 @@ _CODES: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """How every domain of a run ended, and what was found. `taken_back`: the run failed and was undone (exit 1)."""
+    """How every domain of a run ended, and what was found. `taken_back`: the run failed and was undone
+    (exit 1). `begun`: the domains for which something was changed.
+    """
 
     run: str
     outcomes: Mapping[Domain, Outcome]
     findings: tuple[Diagnostic, ...] = ()
     taken_back: bool = False
+    begun: frozenset[Domain] = frozenset()
 
     def count(self, outcome: Outcome) -> int:
         """How many domains ended so."""

@@ -120,4 +120,5 @@ def _taken_back(
 def _result(tools: Tools, outcomes: dict[Domain, Outcome], works: Sequence[Work]) -> Result:
     ended = {**outcomes, **{work.plan.domain: work.outcome or Outcome.INTERRUPTED for work in works}}
     findings = tuple(finding for work in works for finding in work.findings)
-    return Result(run=tools.run, outcomes=ended, findings=findings)
+    begun = frozenset(work.plan.domain for work in works if work.begun)
+    return Result(run=tools.run, outcomes=ended, findings=findings, begun=begun)

@@ -65,10 +65,21 @@ def run(arguments: Sequence[str]) -> int:
         return _wrong_usage(error)
     except typer.Abort:
         return 130
+    except OSError as error:  # `--help` to a full disk; what commands write is guarded by their channel
+        return _lost(error)
     except SystemExit as ending:
         # Typer turns a broken pipe (`deploy --help | head -1`) into exit code 1 and replaces stdout.
         return 0 if sys.stdout is not stdout else int(ending.code or 0)
     return code if isinstance(code, int) else 0
+
+
+def _lost(error: OSError) -> int:
+    from mtasts_deploy.cli.session import lost_output, plain_messages
+
+    messages = plain_messages()
+    messages.findings([lost_output(error)])
+    messages.end()
+    return 1
 
 
 def _name() -> str:

@@ -37,8 +37,7 @@ def apply(
 ) -> int:
     """Do what the plan says, after asking.
 
-    Publishes the policies, proves that they are served, and only then moves the records. Stop it at any moment: what is published is valid,
-    and the next `deploy apply` goes on.
+    Policies first, then the proof that they are served, then the records. It may be stopped at any moment; the next one goes on.
     """
     from mtasts_deploy.cli.running import Running
 
@@ -48,15 +47,14 @@ def apply(
     if asks:
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
     run = _options("deploy apply", on_error, parallelism, lock_timeout)
-    chosen, lifts = selection(domain, exclude), lifted(allow)
     saved = None if plan_file is None else read_plan(plan_file)
     running = Running(session, session.deployment(), "Apply")
     if saved is not None:
         running.proposed(saved)
     with running:
         result = running.deployment.apply(
-            selection=chosen,
-            lifted=lifts,
+            selection=selection(domain, exclude),
+            lifted=lifted(allow),
             options=run,
             approve=running.ask if asks else None,
             saved=saved,

@@ -15,8 +15,8 @@ def status(
     domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
 ) -> int:
     """Show what is live, what senders may hold, and what is next."""
-    from mtasts_deploy.deployment import Selection
     from mtasts_deploy.output.standing import standing
+    from mtasts_deploy.plan.selection import Selection
 
     deployment = session.deployment()
     survey, book = deployment.survey(Selection(domains=tuple(domains or ())))

@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtasts_deploy.cli import options
-from mtasts_deploy.cli.session import TOOL, Session, command, save
+from mtasts_deploy.cli.session import TOOL, Session, command, save, spare
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
 
 if TYPE_CHECKING:
-    from mtasts_deploy.deployment import Lifted, Selection
     from mtasts_deploy.plan.model import Plan
+    from mtasts_deploy.plan.selection import Lifted, Selection
 
 
 def selection(domain: list[str] | None, exclude: list[str] | None) -> Selection:
     """What `--domain` and `--exclude` select."""
-    from mtasts_deploy.deployment import Selection
+    from mtasts_deploy.plan.selection import Selection
 
     return Selection(domains=tuple(domain or ()), exclude=tuple(exclude or ()))
 
 
 def lifted(allow: list[str] | None) -> Lifted:
     """What `--allow` lifts. Raises `UsageError`."""
-    from mtasts_deploy.deployment import Lifted
+    from mtasts_deploy.plan.selection import Lifted
 
     return Lifted.parse(allow or ())
 
@@ -39,7 +39,7 @@ def read_plan(path: Path) -> Plan:
         data = path.read_bytes()
     except OSError as error:
         message = f"the plan file {path} cannot be read: {error.strerror}"
-        raise UsageError(Diagnostic(code="MTS907", message=message, hint=f"Make one: deploy plan --out {path.name}")) from error
+        raise UsageError(Diagnostic(code="MTS907", message=message, hint="Make one: deploy plan --out plan.json")) from error
     return parse(data, str(path))
 
 
@@ -59,6 +59,8 @@ def plan(
     """Show what would change. Writes nothing, takes no lock."""
     from mtasts_deploy.plan.file import render
 
+    if out is not None:
+        spare(out)
     made = session.deployment().plan(selection(domain, exclude), lifted(allow))
     session.output.plan(made)
     if out is not None:

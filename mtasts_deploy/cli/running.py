@@ -12,19 +12,18 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
-from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
+from mtasts_deploy.apply.report import Event, Result, Stage
 from mtasts_deploy.declaration.model import HostSpec
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.output.interface import RunReport, Shipment
 from mtasts_deploy.output.text import listed
-from mtasts_deploy.plan.model import DomainPlan, Plan, PutPolicy, RemovePolicy
+from mtasts_deploy.plan.model import Barrier, DomainPlan, Plan, PutPolicy, RemovePolicy
 
 if TYPE_CHECKING:
     from mtasts_deploy.cli.session import Session
     from mtasts_deploy.deployment import Deployment
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_UNTOUCHED = (Outcome.BLOCKED, Outcome.UNKNOWN, Outcome.STALE, Outcome.FAILED, Outcome.UNCHANGED)
 
 
 class Running:
@@ -146,7 +145,7 @@ def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
     """What is left to do by hand: what was written into directories of this machine."""
     if result.taken_back:
         return Shipment()
-    changed = [domain for domain in plan.acting if result.outcomes.get(domain.domain) not in _UNTOUCHED]
+    changed = [domain for domain in plan.acting if domain.domain in result.begun]
     policies = [domain for domain in changed if _puts(domain)]
     declaration = deployment.declaration
     hosts = (declaration.hosts[declaration.domains[domain.domain].host] for domain in policies)
@@ -160,7 +159,8 @@ def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
 
 
 def _puts(domain: DomainPlan) -> bool:
-    return any(isinstance(step, PutPolicy | RemovePolicy) for step in domain.steps)
+    """Must its policy be shipped before its record? A barrier without a put: an earlier run put it, and may not have been shipped."""
+    return any(isinstance(step, PutPolicy | Barrier | RemovePolicy) for step in domain.steps)
 
 
 def _folder(path: str) -> str:

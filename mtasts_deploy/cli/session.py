@@ -17,7 +17,6 @@ from mtasts_deploy.cli import options
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, UsageError
 from mtasts_deploy.output.channel import Channel, wants_colour
-from mtasts_deploy.output.text import counted
 
 if TYPE_CHECKING:
     from mtasts_deploy.declaration.model import Declaration
@@ -89,6 +88,7 @@ class Session:
     def deployment(self) -> Deployment:
         """The deployment that is declared; its events become messages. Raises `DeclarationError`."""
         from mtasts_deploy.deployment import Deployment
+        from mtasts_deploy.output.text import counted
 
         declaration = self.declaration()
         if declaration.warnings:
@@ -164,11 +164,16 @@ def _run(function: Callable[..., int], shared: Shared, given: Mapping[str, objec
 def _end(code: int, messages: Messages, out: Channel) -> int:
     out.flush()
     if out.failure is not None:
-        message = f"the result could not be written to stdout: {out.failure.strerror}"
-        messages.findings([Diagnostic(code="MTS909", message=message, hint="Free some space there, or let stdout go elsewhere.")])
+        messages.findings([lost_output(out.failure)])
         code = code or 1
     messages.end()
     return code
+
+
+def lost_output(error: OSError) -> Diagnostic:
+    """What is said where stdout could not be written (MTS909)."""
+    message = f"the result could not be written to stdout: {error.strerror}"
+    return Diagnostic(code="MTS909", message=message, hint="Free some space there, or let stdout go elsewhere.")
 
 
 def _bug(error: Exception) -> Diagnostic:
@@ -207,6 +212,7 @@ def _output(shared: Shared, out: Channel) -> Output:
         return first
     if not into.parent.is_dir():  # found out before anything is done, not at its end
         raise _unwritable(into, "there is no such directory")
+    spare(into)
     return Several(first, Machine(lambda text: save(into, text.encode()), TOOL))
 
 
@@ -221,6 +227,18 @@ def save(path: Path, data: bytes) -> None:
             replace_file(path.resolve(), data)
     except OSError as error:
         raise _unwritable(path, error.strerror) from error
+
+
+def spare(path: Path) -> None:
+    """Raise `UsageError` (MTS908) where JSON would take the place of another kind of file: a declaration, a zone file, a policy."""
+    with contextlib.suppress(OSError):
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            begin = file.read(64).lstrip()
+        if begin and not begin.startswith(b"{"):
+            message = f"{path} is not overwritten: what is there is no JSON file"
+            raise UsageError(Diagnostic(code="MTS908", message=message, hint="Name another file, such as plan.json."))
 
 
 def _unwritable(path: Path, why: str | None) -> UsageError:

@@ -16,6 +16,7 @@ from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
+    from mtasts_deploy.declaration.model import Declaration
     from mtasts_deploy.output.publishing import Publication
     from mtasts_deploy.plan.model import Plan
 
@@ -61,6 +62,8 @@ def render(
     ] = None,
 ) -> int:
     """Write policies and records for those who publish by hand. Changes nothing else; ids come from the ledger."""
+    if output is not None:
+        _refuse_live(session.declaration(), output)
     publications, blocked = _publications(session, domain, exclude)
     strangers = [one.domain.display for one in publications if one.policy is not None and not one.remembered]
     if strangers:
@@ -101,6 +104,18 @@ def _publications(session: Session, domain: list[str] | None, exclude: list[str]
         return found, 0
     session.messages.findings(refused)
     return found, 1 if survey.plan.summary().unknown else 3
+
+
+def _refuse_live(declaration: Declaration, output: Path) -> None:
+    """Raises `UsageError` (MTS908) for a directory that `apply` looks after: whole zone files would be lost, policies go live untold."""
+    from mtasts_deploy.declaration.model import HostSpec
+
+    base = declaration.directory
+    live = [str(spec.options["directory"]) for spec in declaration.providers.values() if spec.local]
+    live += [host.path for host in declaration.hosts.values() if isinstance(host, HostSpec)]
+    if output.resolve() in {(base / path).resolve() for path in live}:
+        message = f"{output} is not written to: it holds the zones or policies that `deploy apply` changes"
+        raise UsageError(Diagnostic(code="MTS908", message=message, hint="Name a directory of its own: --output rendered"))
 
 
 def _rendered(publications: Sequence[Publication], form: RenderFormat) -> dict[str, bytes]:

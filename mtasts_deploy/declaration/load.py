@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -37,23 +35,6 @@ def load(path: Path, *, today: date) -> Declaration:
 
     Raises `DeclarationError` with all problems of all files, warnings included, in the order of files and lines.
     """
-    with _uncollected():
-        return _load(path, today)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the cyclic collector: half a million new objects, none of them garbage, would make it half of the time of a large file."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def _load(path: Path, today: date) -> Declaration:
     sources, problems, names = read_sources(path)
     if not sources or not sources[0].main:
         raise DeclarationError(*_ordered(problems, names))

@@ -51,7 +51,7 @@ def edit(
         found = owners(document, wanted)
         for key, change in wanted.items():
             splicer.put(key, found.get(key), change)
-        new = splicer.result()
+        new = _with_content(splicer.result())
         if new != body:
             prove(body, new, {key: (Counter(change.values), change.ttl) for key, change in wanted.items()}, default_ttl, escaped_semicolons)
     except ZoneProblem as problem:
@@ -60,6 +60,14 @@ def edit(
         where = Span(path=shown, line=1, column=1)
         raise Refused(Diagnostic(code="MTS452", message="the aliases and merges nest too deeply", where=where)) from None
     return mark + new
+
+
+def _with_content(text: str) -> str:
+    """A zone that has lost its last record is written as `{}`: a file without content is taken for a failed write."""
+    if not parse(text, None).void:
+        return text
+    break_ = "\r\n" if "\r\n" in text else "\n"
+    return text + ("" if not text or text.endswith(("\n", "\r")) else break_) + "{}" + break_
 
 
 class _Splicer:
@@ -76,16 +84,36 @@ class _Splicer:
         self._remove_keys()
         self._insert_keys()
         parts: list[str] = []
-        cursor, cutting = 0, False
-        for start, end, replacement in sorted(self.splices, key=lambda splice: splice[:2]):
-            if start < cursor and cutting and not replacement:
-                start = cursor
-            cutting = not replacement
+        cursor = 0
+        for start, end, replacement in self._settled():
             if start < cursor:
                 raise ZoneProblem("MTS465", "two edits meet in one place of the file", 1, 1, _LAYOUT_HINT)
             parts += [self.text[cursor:start], replacement]
             cursor = end
         return "".join([*parts, self.text[cursor:]])
+
+    def _settled(self) -> list[tuple[int, int, str]]:
+        """The splices in order, cuts that meet as one.
+
+        Where something is inserted at the end of the last line that goes, the line break before the cut goes instead of the one behind it.
+        """
+        cuts: list[tuple[int, int]] = []
+        for start, end in sorted(splice[:2] for splice in self.splices if not splice[2]):
+            if cuts and start <= cuts[-1][1]:
+                cuts[-1] = (cuts[-1][0], max(cuts[-1][1], end))
+            else:
+                cuts.append((start, end))
+        rest = [splice for splice in self.splices if splice[2]]
+        points = {start for start, end, _ in rest if start == end}
+        moved = [self._before(cut, next((at for at in points if cut[0] < at < cut[1]), None)) for cut in cuts]
+        return sorted([*rest, *((start, end, "") for start, end in moved)], key=lambda splice: splice[:2])
+
+    def _before(self, cut: tuple[int, int], point: int | None) -> tuple[int, int]:
+        start, end = cut
+        if point is None or self.text[point:end] not in ("\n", "\r\n", "\r"):
+            return cut
+        before = next((line for line in ("\r\n", "\n", "\r") if self.text.endswith(line, 0, start)), "")
+        return (start - len(before), point) if before else cut
 
     def put(self, key: str, owner: Owner | None, change: TxtEdit) -> None:
         record = owner.of("TXT") if owner else None

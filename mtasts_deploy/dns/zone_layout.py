@@ -68,7 +68,7 @@ def _spaced(text: str, root: Map) -> bool:
     gaps = [
         text[end_of(text, one) : place(key).start_mark.index] for (_, one), (key, _) in zip(root.entries, root.entries[1:], strict=False)
     ]
-    return len(gaps) >= 2 and all(re.search(r"(\r\n|\n|\r)[ \t]*(\r\n|\n|\r)", gap) for gap in gaps)
+    return len(gaps) >= 2 and all(re.search(r"(\r\n|\n|\r(?!\n))[ \t]*(\r\n|\n|\r)", gap) for gap in gaps)
 
 
 def line_start(text: str, index: int) -> int:

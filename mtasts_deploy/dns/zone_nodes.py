@@ -97,6 +97,11 @@ class Document(NamedTuple):
     end: int | None
     asked: dict[str, tuple[Node, Node]] | None
 
+    @property
+    def void(self) -> bool:
+        """Is there no content at all, not even `{}`?"""
+        return self.root is None or (isinstance(self.root, ScalarEvent) and tag_of(self.root) == "tag:yaml.org,2002:null")
+
 
 class _Special(Exception):
     """An asked key needs the whole document: it involves anchors, aliases, tags or merges."""
@@ -187,7 +192,8 @@ class _Reader:
         after = take()
         if after.__class__ is DocumentStartEvent:
             raise trouble("MTS456", "a zone file holds one YAML document, and this one begins a second", after, "Keep one document.")
-        return Document(root, frozenset(self.shared), ending.start_mark.index if ending.explicit else None, self.asked)
+        end = ending.start_mark.index if ending.explicit else None
+        return Document(root, frozenset(self.shared), end, self.asked)
 
     def top(self, first: _Event) -> Map:
         take, wanted, entries = self.next, self.wanted, []

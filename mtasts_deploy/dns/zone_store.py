@@ -63,6 +63,7 @@ class ZoneDirectory:
     shown: str
     provider: str
     _files: dict[ZoneName, list[str]] | None = field(default=None)
+    _links: set[str] = field(default_factory=set)
 
     def name_of(self, filename: str) -> str:
         """The path of a file as messages name it."""
@@ -78,6 +79,8 @@ class ZoneDirectory:
                         zone = zone_of(entry.name)
                         if zone is not None:
                             found.setdefault(zone, []).append(entry.name)
+                            if entry.is_symlink():
+                                self._links.add(entry.name)
             except OSError as error:
                 raise ObservationError(
                     Diagnostic(
@@ -100,7 +103,7 @@ class ZoneDirectory:
                 "MTS458",
                 f"provider {self.provider} has no zone {zone[:-1]}: there is no file {self.name_of(zone + _SUFFIX[1:])}",
                 None,
-                "Create the zone file (an empty one will do), or correct `zone` or `dns` of the domain.",
+                "Create the zone file with the zone's records, or correct `zone` or `dns` of the domain.",
             )
         if len(names) > 1:
             listed = " and ".join(self.name_of(name) for name in names)
@@ -114,6 +117,8 @@ class ZoneDirectory:
                 self.name_of(names[0]),
                 "Rename the file: lower case.",
             )
+        if names[0] in self._links and (self.path / names[0]).resolve().parent != self.path.resolve():
+            return Unknown(reason=_outside(self.name_of(names[0])))
         return names[0]
 
     def load(self, filename: str) -> bytes | Unknown:
@@ -166,8 +171,7 @@ def replace_file(directory: Path, filename: str, before: bytes, after: bytes, wh
     """
     target = (directory / filename).resolve()
     if target.parent != directory.resolve():
-        message = f"{where} is a symbolic link to a file outside its directory"
-        raise Refused(Diagnostic(code="MTS467", message=message, hint="Put the file itself there, or set `directory` to where it lies."))
+        raise Refused(_outside(where))
 
     def check() -> None:
         if target.read_bytes() != before:
@@ -181,6 +185,11 @@ def replace_file(directory: Path, filename: str, before: bytes, after: bytes, wh
         raise ProviderError(_failure(where, error, "it is not known whether it was written")) from error
     except OSError as error:
         raise Refused(_failure(where, error, "nothing was written to it")) from error
+
+
+def _outside(where: str) -> Diagnostic:
+    message = f"{where} is a symbolic link to a file outside its directory"
+    return Diagnostic(code="MTS467", message=message, hint="Put the file itself there, or set `directory` to where it lies.")
 
 
 @contextlib.contextmanager

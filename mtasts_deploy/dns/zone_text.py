@@ -29,6 +29,9 @@ def absolute(zone: ZoneName, key: str) -> str:
     return f"{key}.{zone[:-1]}" if key else zone[:-1]
 
 
+_EMPTY = "An empty file is more often a failed write than a wish: restore it. `{}` is a zone without records."
+
+
 def read(
     text: str,
     zone: ZoneName,
@@ -54,6 +57,8 @@ def read(
     try:
         document = parse(text.removeprefix(BOM), above)
         found = owners(document, above)
+        if document.void:
+            raise ZoneProblem("MTS456", "the zone file holds no record at all", 1, 1, _EMPTY)
         facts, cuts = {}, {}
         for key, owner in found.items():
             if key in asked:

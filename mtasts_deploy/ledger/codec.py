@@ -15,7 +15,7 @@ from typing import Final, cast
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import StateError
-from mtasts_deploy.ledger.model import Before, Entry, Exposure, MxSighting, PublicPolicy
+from mtasts_deploy.ledger.model import Before, Blind, Entry, Exposure, MxSighting, PublicPolicy
 
 FORMAT_VERSION: Final = 1
 Json = Mapping[str, object]
@@ -29,6 +29,14 @@ def shard_of(domain: str) -> str:
 def is_shard(key: str) -> bool:
     """Is this the key of a shard, and not what a merge or an editor left beside one?"""
     return re.fullmatch(r"ledger/[0-9a-f]{2}\.json", key) is not None
+
+
+def _why(data: bytes, error: Exception) -> str:
+    if b"<<<<<<< " in data:
+        return "it holds the conflict markers of a merge"
+    if not data.strip(b"\0 \r\n"):
+        return "it is empty" if not data else "it holds nothing but zeros or blanks"
+    return str(error) if isinstance(error, ValueError) else "it is not an object of domains"
 
 
 class Shard:
@@ -45,8 +53,8 @@ class Shard:
         try:
             document = json.loads(data)
             version, domains = document["format_version"], document["domains"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise _corrupt(location, str(error)) from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise _corrupt(location, _why(data, error)) from error
         if not isinstance(version, int) or not isinstance(domains, dict) or not all(isinstance(entry, dict) for entry in domains.values()):
             raise _corrupt(location, "it is not an object of domains")
         if version > FORMAT_VERSION:
@@ -91,7 +99,8 @@ def _corrupt(location: str, why: str) -> StateError:
             code="MTS761",
             message=f"{location} is not a ledger shard: {why}",
             hint=f"Restore {location} from version control or a backup. Without one, remove it: its domains then count as seen for the "
-            "first time, their next ids carry a counter, and nothing else is lost.",
+            "first time, their next ids carry a counter, and what senders may still hold is taken to be the worst for a year. After a "
+            "merge conflict, keep every line of both sides; where both have a line for a domain, keep the one of the later run.",
         )
     )
 
@@ -138,6 +147,7 @@ def _json(entry: Entry) -> Json:
             }
             for text, known in entry.ids.items()
         },
+        blind=None if entry.blind is None else _sparse(since=entry.blind.since, until=entry.blind.until, ttl=entry.blind.ttl),
         mx={host: _sparse(since=seen.since, missed=seen.missed) for host, seen in entry.mx.items()},
         mx_ttl=entry.mx_ttl,
         mx_watched=entry.mx_watched,
@@ -160,6 +170,7 @@ def _before_json(before: Before) -> Json:
         tlsrpt=before.tlsrpt,
         tlsrpt_changed=before.tlsrpt_changed,
         done=before.done,
+        taken=before.taken,
     )
 
 
@@ -177,6 +188,7 @@ def _maybe(raw: object) -> datetime | None:
 def _entry(raw: Json) -> Entry:
     get = cast("dict[str, object]", raw).get
     before = cast("Json | None", get("before"))
+    blind = cast("Json | None", get("blind"))
     return Entry(
         policies={
             digits: PublicPolicy(
@@ -189,6 +201,7 @@ def _entry(raw: Json) -> Entry:
             for digits, policy in cast("dict[str, Json]", get("policies", {})).items()
         },
         ids={text: _exposure(text, known) for text, known in cast("dict[str, Json]", get("ids", {})).items()},
+        blind=None if blind is None else _blind(blind),
         mx={
             host: MxSighting(host=host, since=_moment(seen["since"]), missed=_maybe(seen.get("missed")))
             for host, seen in cast("dict[str, Json]", get("mx", {})).items()
@@ -203,6 +216,10 @@ def _entry(raw: Json) -> Entry:
         dns=tuple(cast("list[str]", get("dns", []))),
         host=cast("str", get("host", "")),
     )
+
+
+def _blind(raw: Json) -> Blind:
+    return Blind(since=_moment(raw["since"]), until=_maybe(raw.get("until")), ttl=int(cast("int", raw.get("ttl", 0))))
 
 
 def _exposure(text: str, raw: Json) -> Exposure:
@@ -227,4 +244,5 @@ def _before(raw: Json) -> Before:
         tlsrpt=cast("str | None", raw.get("tlsrpt")),
         tlsrpt_changed=bool(raw.get("tlsrpt_changed", False)),
         done=bool(raw.get("done", False)),
+        taken=bool(raw.get("taken", False)),
     )

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from mtasts_deploy.ledger.model import UNSEEN, Before, Entry, Exposure, MxSighting, PublicPolicy
+from mtasts_deploy.ledger.model import UNSEEN, Before, Blind, Entry, Exposure, MxSighting, PublicPolicy
 from mtasts_deploy.rfc.policy import PolicyId, policy_id
 
 
@@ -17,13 +17,16 @@ from mtasts_deploy.rfc.policy import PolicyId, policy_id
 class Look:
     """What one look at the world showed: the ids in the `_mta-sts` records with their TTLs, the bytes at the host(s), the MX hosts.
 
-    `mx` is None where the MX records were not looked at; `mx_ttl` goes with it. `readable_ids`: the records could be read.
+    `mx` is None where the MX records were not looked at; `mx_ttl` goes with it. `single`: each provider has exactly one valid record (None:
+    not looked at); another answer than that may be cached for `blind_ttl`.
     """
 
     ids: tuple[tuple[str, int], ...] = ()
     bodies: tuple[bytes, ...] = ()
     mx: tuple[str, ...] | None = None
     mx_ttl: int = 0
+    single: bool | None = None
+    blind_ttl: int = 0
 
 
 def digits_of(body: bytes) -> str:
@@ -39,6 +42,8 @@ def saw(entry: Entry, look: Look, now: datetime) -> Entry:
     first = entry is UNSEEN or (not entry.policies and not entry.ids and entry.mx_watched is None)
     after = _saw_ids(entry, look.ids, now)
     after = _saw_bodies(after, look.bodies, now)
+    if look.single is not None:
+        after = _saw_records(after, look.single, look.blind_ttl, now)
     if look.mx is not None:
         after = _saw_mx(after, look.mx, look.mx_ttl, now)
     if first and (look.ids or look.bodies):
@@ -62,6 +67,19 @@ def _saw_ids(entry: Entry, seen: Iterable[tuple[str, int]], now: datetime) -> En
         elif ttl > known.ttl:
             ids[text] = replace(known, ttl=ttl)
     return entry if ids == entry.ids else _expose(replace(entry, ids=ids, lost=lost), entry.fetchable(), now)
+
+
+def _saw_records(entry: Entry, single: bool, ttl: int, now: datetime) -> Entry:
+    blind = entry.blind
+    if single:
+        if blind is None or blind.until is not None:
+            return entry
+        return replace(entry, blind=replace(blind, until=now + timedelta(seconds=max(ttl, blind.ttl))))
+    if not entry.ids and not entry.policies:
+        return entry  # nobody can hold anything
+    if blind is None or blind.until is not None:
+        return replace(entry, blind=Blind(since=now, ttl=ttl))
+    return entry if ttl <= blind.ttl else replace(entry, blind=replace(blind, ttl=ttl))
 
 
 def _saw_bodies(entry: Entry, bodies: Iterable[bytes], now: datetime) -> Entry:
@@ -170,7 +188,7 @@ def confirmed(entry: Entry, id_: str, now: datetime) -> Entry:
 
 def changing(entry: Entry, before: Before) -> Entry:
     """Before a run changes the domain: remember what to go back to, unless an unfinished run already has noted it."""
-    if entry.before is not None and not entry.before.done:
+    if entry.before is not None and not entry.before.done and not entry.before.taken:
         if before.tlsrpt_changed and not entry.before.tlsrpt_changed:
             return replace(entry, before=replace(entry.before, tlsrpt=before.tlsrpt, tlsrpt_changed=True))
         return entry
@@ -198,7 +216,7 @@ def taking_back(entry: Entry) -> Entry:
 
 def took_back(entry: Entry) -> Entry:
     """A rollback has done all that it had to do: there is nothing more to go back to."""
-    return replace(entry, before=None)
+    return entry if entry.before is None else replace(entry, before=replace(entry.before, taken=True))
 
 
 def declared_anew(entry: Entry) -> Entry:

@@ -62,6 +62,18 @@ class Exposure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blind:
+    """The last time without exactly one valid `_mta-sts` record: then senders keep what they hold (RFC 8461 §3.1).
+
+    Some sender may still have such an answer in its cache until `until` (None: it is so now); `ttl` is how long it may be cached.
+    """
+
+    since: datetime
+    until: datetime | None = None
+    ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MxSighting:
     """An MX host of the domain: first seen, and the first look that missed it (None while it is there)."""
 
@@ -76,6 +88,7 @@ class Before:
 
     `policy` names the bytes that were served (None: no file), `sts` says whether a `_mta-sts` record of ours was live, `tlsrpt` is our
     `_smtp._tls` value (None: none, or not touched by the run when `tlsrpt_changed` is False). `done`: the run finished this domain.
+    `taken`: it was taken back.
     """
 
     run: str
@@ -85,6 +98,7 @@ class Before:
     tlsrpt: str | None
     tlsrpt_changed: bool = False
     done: bool = False
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +113,7 @@ class Entry:
 
     policies: Mapping[str, PublicPolicy] = field(default_factory=dict)
     ids: Mapping[str, Exposure] = field(default_factory=dict)
+    blind: Blind | None = None
     mx: Mapping[str, MxSighting] = field(default_factory=dict)
     mx_ttl: int = 0
     mx_watched: datetime | None = None
@@ -118,6 +133,16 @@ class Entry:
         """What to know the policy file by again at that host; a mark says nothing at another host than the one that showed it."""
         marks = {policy.mark: policy.body for policy in self.policies.values() if policy.mark} if host == self.host else {}
         return KnownPolicies(bodies=tuple(policy.body for policy in self.policies.values()), marks=marks)
+
+    def unknown_id_may_be_visible(self, now: datetime) -> bool:
+        """May some sender see an id of unknown exposures: one that was live uncounted, or one that had gone just before the first sight?"""
+        longest = max([DAY, *(known.ttl for known in self.ids.values())])
+        gone_before = self.incomplete is not None and now < self.incomplete + timedelta(seconds=longest)
+        return gone_before or any(known.visible(now) and not known.counted for known in self.ids.values())
+
+    def may_be_blind(self, now: datetime) -> bool:
+        """May some sender find no valid record now, and so keep what it holds?"""
+        return self.blind is not None and (self.blind.until is None or now < self.blind.until)
 
     def live_hosts(self, now: datetime) -> frozenset[str]:
         """The MX hosts that some sender may still have in its cache: those that are there, and those missed for less than one MX TTL."""

@@ -35,6 +35,9 @@ class Human:
         if plan.partial:
             self._out.line(self._out.style("PARTIAL: only some of the declared domains were looked at.", "bold"))
             self._out.line()
+        if plan.heading:
+            self._out.line(plan.heading)
+            self._out.line()
         silent = 0
         for domain in plan.domains:
             if domain.verdict is Verdict.UNCHANGED and not domain.findings:
@@ -181,10 +184,17 @@ class Human:
 
     def _afterwards(self, report: RunReport) -> Iterator[str]:
         result = report.result
-        if result.taken_back:
+        unfinished = result.count(Outcome.UNFINISHED) or result.count(Outcome.INTERRUPTED)
+        if result.taken_back and unfinished:
+            yield "The run failed, and not all that it had changed could be taken back."
+        elif result.taken_back:
             yield "The run failed; what it had changed was taken back."
-        if result.count(Outcome.UNFINISHED) or result.count(Outcome.INTERRUPTED):
-            yield "What is published is valid. Run `deploy apply` again: it looks at what is there and goes on."
+        if unfinished:
+            again = "deploy apply"
+            if result.taken_back or report.what == "Rollback":  # `apply` would be stopped by MTS701
+                left = [str(domain) for domain, end in result.outcomes.items() if end in (Outcome.UNFINISHED, Outcome.INTERRUPTED)]
+                again = f"deploy rollback {' '.join(left[:5])}" + " …" * (len(left) > 5)
+            yield f"What is published is valid. Run `{again}` again: it looks at what is there and goes on."
         yield from _shipping(report.ship)
 
 

@@ -44,7 +44,7 @@ class TextMessages:
             self._ended += event.stage is not Stage.LOOK and not event.text
             if self._quiet:
                 return
-            text = plain(f"{event.domain.display}: {_said(event)}")
+            text = plain(f"{event.domain.display}: {_progress(event)}")
             if not self._live:
                 self._err.line(text)
                 return
@@ -94,6 +94,11 @@ class TextMessages:
         self._err.line(f"{plain(subject(finding))}{word}: {plain(finding.message)}")
         for text in further(finding):
             self._err.line(f"  {text}")
+
+
+def _progress(event: Event) -> str:
+    """What is wrong is told once, at the end, with what to do."""
+    return event.text or (event.what if event.finding is None else f"{event.what} ({event.finding.code})")
 
 
 def _said(event: Event) -> str:

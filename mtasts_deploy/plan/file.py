@@ -34,8 +34,8 @@ Json = Mapping[str, object]
 
 
 def digest(plan: Plan) -> str:
-    """SHA-256 (hex) over the steps of all domains: equal steps, equal digest, whenever and wherever the plan was made."""
-    steps = {str(domain.domain): [_timeless(step) for step in domain.steps] for domain in plan.domains if domain.steps}
+    """SHA-256 (hex) over the steps of all domains, and the codes lifted for them: equal whenever and wherever the plan was made."""
+    steps = {str(domain.domain): [*map(_timeless, domain.steps), *domain.lifted] for domain in plan.domains if domain.steps}
     return hashlib.sha256(_canonical(steps).encode()).hexdigest()
 
 
@@ -67,7 +67,7 @@ def parse(data: bytes, name: str) -> Plan:
     try:
         raw = cast("Json", json.loads(data))
         version = raw["format_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise _unusable("MTS771", name, "it is not a plan file, or it is truncated") from error
     if not isinstance(version, int) or version > FORMAT_VERSION:
         raise _unusable("MTS772", name, f"it has format {version}; this version reads up to {FORMAT_VERSION}")
@@ -81,7 +81,7 @@ def parse(data: bytes, name: str) -> Plan:
 
 
 def _unusable(code: str, name: str, why: str) -> UsageError:
-    return UsageError(Diagnostic(code=code, message=f"{name} cannot be used: {why}", hint=f"Make a new one: deploy plan --out {name}"))
+    return UsageError(Diagnostic(code=code, message=f"{name} cannot be used: {why}", hint="Make a new one: deploy plan --out plan.json"))
 
 
 def _canonical(data: object) -> str:
@@ -103,6 +103,7 @@ def _domain(plan: DomainPlan) -> Json:
         "findings": [finding_json(finding) for finding in plan.findings],
         "inputs": dict(plan.inputs),
         "repair": plan.repair,
+        "lifted": list(plan.lifted),
     }
 
 
@@ -185,6 +186,7 @@ def _read_domain(raw: Json) -> DomainPlan:
         findings=tuple(_finding(one) for one in cast("list[Json]", raw["findings"])),
         inputs=dict(cast("dict[str, str]", raw["inputs"])),
         repair=bool(raw["repair"]),
+        lifted=tuple(cast("list[str]", raw["lifted"])),
     )
 
 

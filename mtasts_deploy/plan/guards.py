@@ -9,16 +9,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from mtasts_deploy.declaration.model import DomainSettings
+from mtasts_deploy.declaration.model import LIFTABLE, DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.facts import HostedPolicy, LiveMx, RecordKind
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan.publication import Publication
+from mtasts_deploy.plan.wording import duration
+from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import Mode
 
-LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS411", "MTS701"})
-"""The codes that `--allow` and `allow:` can lift for a domain."""
 WEEK: Final = 604800
 
 
@@ -109,7 +109,7 @@ def policy_guards(settings: DomainSettings, plan: Publication, changes: bool) ->
         yield Diagnostic(
             code="MTS405",
             severity=Severity.ERROR if plan.first_enforce else Severity.WARN,
-            message=f"the first enforce policy would be held for {settings.max_age} seconds; a mistake in it lasts as long",
+            message=f"the first enforce policy would be held for {duration(settings.max_age)}; a mistake in it lasts as long",
             hint="Start with `max_age: 1w` or less; lengthen it when a week in enforce has gone well.",
             ref="RFC 8461 §3.2",
         )
@@ -163,24 +163,24 @@ def unmanaged(seen: Observed) -> Iterator[Diagnostic]:
         )
 
 
-def taken_back(entry: Entry, digits: str | None, tlsrpt: str | None) -> Iterator[Diagnostic]:
+def taken_back(entry: Entry, domain: Domain, digits: str | None, tlsrpt: str | None) -> Iterator[Diagnostic]:
     """What a rollback took back is not published again until the declaration changes."""
     if entry.taken_back & {digits, tlsrpt}:
         yield Diagnostic(
             code="MTS701",
             message="the declaration asks for what a rollback has taken back",
-            hint="Change the declaration, or lift this with `--allow MTS701=DOMAIN` to publish it again.",
+            hint=f"Change the declaration, or lift this with `--allow MTS701={domain}` to publish it again.",
         )
 
 
-def foreign_tlsrpt(live: tuple[str, ...], published: str | None) -> Iterator[Diagnostic]:
+def foreign_tlsrpt(live: tuple[str, ...], published: str | None, domain: Domain) -> Iterator[Diagnostic]:
     """`tlsrpt: false` removes the record that we published; another's is not ours to remove."""
     for value in live:
         if value != published:
             yield Diagnostic(
                 code="MTS408",
                 message=f'`tlsrpt: false` would remove a record that this tool did not publish: "{value}"',
-                hint="Leave `tlsrpt` out to leave it alone, or lift this with `--allow MTS408=DOMAIN` to remove it.",
+                hint=f"Leave `tlsrpt` out to leave it alone, or lift this with `--allow MTS408={domain}` to remove it.",
                 ref="RFC 8460 §3",
             )
 

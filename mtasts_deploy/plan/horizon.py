@@ -60,12 +60,14 @@ def ready(entry: Entry, host: str, now: datetime) -> bool:
     """May `host` become an MX host without a sender refusing it after it has looked again?
 
     So it is when every enforce policy among the exposures of every id that may be visible and the bytes that may be fetched names it, and
-    no id of unknown exposures may be visible.
+    no id of unknown exposures may be visible. While some sender may find no valid record, it keeps what it holds, so then only
+    `strict_ready` counts, and nothing does if the history is incomplete.
     """
-    visible = [known for known in entry.ids.values() if known.visible(now)]
-    if any(not known.counted for known in visible):
+    if entry.unknown_id_may_be_visible(now):
         return False
-    named = entry.fetchable().union(*(known.bytes for known in visible))
+    if entry.may_be_blind(now) and (entry.history_incomplete(now) or strict_ready(entry, host, now) > now):
+        return False
+    named = entry.fetchable().union(*(known.bytes for known in entry.ids.values() if known.visible(now)))
     return all(_allows(entry, digits, host) for digits in named if digits in entry.policies)
 
 

@@ -114,7 +114,8 @@ class DomainPlan:
 
     `inputs` are fingerprints of every fact that the planner looked at (empty where nothing is to be done). `findings` with severity error
     block the domain (`blocked`) or say what could not be observed (`unknown`). `notes` are sentences for the reader.
-    `repair`: it only adds hosts or makes the mode milder, so it runs first.
+    `repair`: it only adds hosts or makes the mode milder, so it runs first. `lifted` are the
+    codes that were lifted for it when the plan was made.
     """
 
     domain: Domain
@@ -126,6 +127,7 @@ class DomainPlan:
     findings: tuple[Diagnostic, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     repair: bool = False
+    lifted: tuple[str, ...] = ()
 
     @property
     def acts(self) -> bool:
@@ -173,12 +175,16 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A whole plan. `partial`: only some of the declared domains were looked at. `strays` are findings about no declared domain."""
+    """A whole plan. `partial`: only some of the declared domains were looked at. `strays` are findings about no declared domain.
+
+    `heading` says in a sentence what the plan is, where it is not what the declaration asks for.
+    """
 
     domains: tuple[DomainPlan, ...]
     created: datetime
     partial: bool = False
     strays: tuple[Diagnostic, ...] = ()
+    heading: str = ""
 
     @property
     def acting(self) -> tuple[DomainPlan, ...]:

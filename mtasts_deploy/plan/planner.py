@@ -18,7 +18,7 @@ from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan import guards
-from mtasts_deploy.plan.horizon import horizon, may_be_held, ready, strict_ready
+from mtasts_deploy.plan.horizon import horizon, may_be_held, read_policy, ready, strict_ready
 from mtasts_deploy.plan.ids import pick_id
 from mtasts_deploy.plan.model import (
     Action,
@@ -37,6 +37,9 @@ from mtasts_deploy.plan.publication import Publication, publication
 from mtasts_deploy.plan.wording import consequence, duration, moment, policy_change, policy_text, short_id
 from mtasts_deploy.rfc.policy import Mode, PolicyId
 from mtasts_deploy.rfc.records import StsRecord
+
+_KEPT_POLICY = (Line(action=Action.KEEP, what="policy", text=""), Line(action=Action.KEEP, what="_mta-sts", text=""))
+_KEPT_TLSRPT = (Line(action=Action.KEEP, what="_smtp._tls", text=""),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +61,12 @@ def plan_domain(
         return DomainPlan(domain=settings.domain, verdict=Verdict.UNKNOWN, where=where(seen), findings=about(settings, seen.unknown))
     entry = saw(stored or UNSEEN, seen.look(), now)
     lost = entry.lost is not None and (stored is None or stored.lost != entry.lost)
+    if seen.homeless:
+        return assemble(settings, seen, stored, (), about(settings, seen.homeless))
     parts = (_policy_part(settings, seen, entry, now, allowed, lost), _tlsrpt_part(settings, seen, entry))
-    found = (*seen.homeless, *(finding for part in parts for finding in part.findings))
-    return assemble(settings, seen, stored, parts, about(settings, guards.lift(found, allowed)))
+    found = [finding for part in parts for finding in part.findings]
+    plan = assemble(settings, seen, stored, parts, about(settings, guards.lift(found, allowed)))
+    return replace(plan, lifted=tuple(sorted(allowed))) if allowed else plan
 
 
 def assemble(
@@ -80,7 +86,7 @@ def assemble(
         verdict=verdict,
         where=where(seen) if steps or findings else "",
         steps=steps,
-        lines=tuple(line for part in parts for line in part.lines),
+        lines=tuple(line for part in parts for line in part.lines) if steps else (),
         notes=tuple(note for part in parts for note in part.notes) if steps else (),
         findings=findings,
         inputs=inputs(settings, seen, stored) if steps else {},
@@ -140,7 +146,13 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
     part = publish(seen, entry, plan, settings.ttl, now)
     found += guards.policy_guards(settings, plan, bool(part.steps))
     found += guards.history_warnings(seen, plan, lost)
-    found += guards.taken_back(entry, digits_of(plan.body), None) if part.steps else ()
+    if part.steps:
+        again = tuple(guards.taken_back(entry, settings.domain, digits_of(plan.body), None))
+        owed = _owed(settings, seen, entry, now) if again and "MTS701" not in allowed else Part()
+        if owed.steps:
+            # The rollback restored the bytes and was stopped before the record: the fresh id is owed, whatever is declared.
+            return replace(owed, findings=tuple(replace(finding, severity=Severity.WARN) for finding in again))
+        found += again
     return replace(
         part,
         steps=(*part.steps, *plan.waits),
@@ -150,6 +162,15 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
     )
 
 
+def _owed(settings: DomainSettings, seen: Observed, entry: Entry, now: datetime) -> Part:
+    """The step from served bytes that a rollback restored to a right id for them."""
+    hosted = seen.hosted
+    served = read_policy(hosted.body) if isinstance(hosted, HostedPolicy) else None
+    if served is None or not isinstance(hosted, HostedPolicy) or not seen.ids or digits_of(hosted.body) in entry.taken_back:
+        return Part()
+    return publish(seen, entry, Publication(policy=served, body=hosted.body, served=served, standing=served), settings.ttl, now)
+
+
 def publish(seen: Observed, entry: Entry, plan: Publication, ttl: int, now: datetime) -> Part:
     """The steps that make this publication live under a right id: nothing where it already is."""
     hosted = seen.hosted if isinstance(seen.hosted, HostedPolicy) else None
@@ -157,7 +178,7 @@ def publish(seen: Observed, entry: Entry, plan: Publication, ttl: int, now: date
     id_ = str(pick_id(entry, [text for text, _ in seen.ids], plan.body, now))
     changes = _changes(seen.sts, RecordKind.STS, StsRecord(id=PolicyId.parse(id_)).render(), ttl)
     if not put and not changes:
-        return Part()
+        return Part(lines=_KEPT_POLICY)
     steps: list[Step] = []
     if put:
         steps.append(PutPolicy(host=seen.host, location=seen.location, before=hosted.version if hosted else None, body=plan.body))
@@ -229,9 +250,9 @@ def _tlsrpt_part(settings: DomainSettings, seen: Observed, entry: Entry) -> Part
     if not part.steps:
         return part
     if wanted is None:
-        more = guards.foreign_tlsrpt(_live(seen.tlsrpt, RecordKind.TLSRPT), entry.tlsrpt)
+        more = guards.foreign_tlsrpt(_live(seen.tlsrpt, RecordKind.TLSRPT), entry.tlsrpt, settings.domain)
     else:
-        more = guards.taken_back(entry, None, wanted)
+        more = guards.taken_back(entry, settings.domain, None, wanted)
     return replace(part, findings=(*part.findings, *more))
 
 
@@ -240,7 +261,7 @@ def tlsrpt_steps(seen: Observed, wanted: str | None, ttl: int) -> Part:
     changes = _changes(seen.tlsrpt, RecordKind.TLSRPT, wanted, ttl)
     found = tuple(guards.site_guards(seen.tlsrpt, RecordKind.TLSRPT)) if wanted is not None or changes else ()
     if not changes:
-        return Part(findings=found)
+        return Part(lines=_KEPT_TLSRPT if wanted is not None else (), findings=found)
     old = _live(seen.tlsrpt, RecordKind.TLSRPT)
     if wanted is None:
         step: Step = RemoveRecords(changes=changes)

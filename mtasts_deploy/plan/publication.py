@@ -15,7 +15,7 @@ from mtasts_deploy.observe import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Wait
 from mtasts_deploy.rfc.names import MxPattern
-from mtasts_deploy.rfc.policy import Mode, Policy, render_policy
+from mtasts_deploy.rfc.policy import Mode, Policy, PolicyId, render_policy
 
 WATCH = "MTS411"
 """The code of the wait for the MX set to be watched; lifted by `allow`."""
@@ -28,12 +28,14 @@ class Publication:
 
     `served` is the policy in the bytes that are served now (None: no file, or no valid policy); `kept` are patterns of it that stay
     although the declaration lacks them, each with the time until which its host may be cached (None: the host is a live MX). `uncovered`
-    are live MX hosts that no pattern names.
+    are live MX hosts that no pattern names. `standing` is what senders may hold now: the served policy or, where the file is lost, the one
+    that the live id names.
     """
 
     policy: Policy
     body: bytes
     served: Policy | None
+    standing: Policy | None
     kept: tuple[tuple[MxPattern, datetime | None], ...] = ()
     waits: tuple[Wait, ...] = ()
     uncovered: tuple[str, ...] = ()
@@ -41,16 +43,17 @@ class Publication:
     @property
     def repair(self) -> bool:
         """Does it only add hosts or make the mode milder? No guard about MX or reachability stops that."""
-        if self.served is None:
+        old = self.standing
+        if old is None:
             return False
-        milder = strictness(self.policy.mode) < strictness(self.served.mode)
-        same = self.policy.mode is self.served.mode and self.policy.max_age <= self.served.max_age
-        return (milder or same) and set(self.served.mx) <= set(self.policy.mx)
+        milder = strictness(self.policy.mode) < strictness(old.mode)
+        same = self.policy.mode is old.mode and self.policy.max_age <= old.max_age
+        return (milder or same) and set(old.mx) <= set(self.policy.mx)
 
     @property
     def first_enforce(self) -> bool:
         """Does it go to enforce from something milder, or from nothing?"""
-        return self.policy.mode is Mode.ENFORCE and (self.served is None or self.served.mode is not Mode.ENFORCE)
+        return self.policy.mode is Mode.ENFORCE and (self.standing is None or self.standing.mode is not Mode.ENFORCE)
 
 
 def strictness(mode: Mode) -> int:
@@ -68,34 +71,46 @@ def publication(
     hosted = seen.hosted.body if isinstance(seen.hosted, HostedPolicy) else None
     declared = desired.declared_mx(settings, live)
     if settings.mode is Mode.NONE:
-        return _none(settings, hosted, declared, live)
+        return _none(settings, seen, entry, declared, live)
     goal = desired.policy(settings, declared, settings.mode)
     uncovered = _uncovered(declared, entry, now)
     if not uncovered and hosted is not None and seen.ids and hosted == (body := render_policy(goal)):
-        return Publication(policy=goal, body=body, served=goal)
+        return Publication(policy=goal, body=body, served=goal, standing=goal)
     served = None if hosted is None else read_policy(hosted)
+    standing = served or _named(seen, entry)
     kept = _kept(_readable(served, entry, now), uncovered, entry, now)
     waits = tuple(_wait_for_mx(pattern, until) for pattern, until in kept if until is not None)
-    mode, watch = _mode(settings.mode, served if seen.ids else None, entry, now, allowed)
+    mode, watch = _mode(settings.mode, standing if seen.ids else None, entry, now, allowed)
     policy = replace(goal, mode=mode, mx=(*declared, *(pattern for pattern, _ in kept)))
     return Publication(
         policy=policy,
         body=render_policy(policy),
         served=served,
+        standing=standing,
         kept=kept,
         waits=waits if watch is None else (*waits, watch),
         uncovered=tuple(host for host in uncovered if not covers(policy, host)),
     )
 
 
-def _none(settings: DomainSettings, hosted: bytes | None, declared: tuple[MxPattern, ...], live: LiveMx) -> Publication:
+def _none(settings: DomainSettings, seen: Observed, entry: Entry, declared: tuple[MxPattern, ...], live: LiveMx) -> Publication:
     """Mode none keeps the mx lines of the last served policy: two senders refuse a policy without any (`rfc.md` RET-6)."""
-    served = None if hosted is None else read_policy(hosted)
-    mx = served.mx if served is not None and served.mx else declared
+    served = read_policy(seen.hosted.body) if isinstance(seen.hosted, HostedPolicy) else None
+    standing = served or _named(seen, entry)
+    mx = standing.mx if standing is not None and standing.mx else declared
     if not mx and not live.null:
         mx = tuple(desired.pattern_for(host) for host in live.hosts)
     policy = desired.policy(settings, mx, Mode.NONE)
-    return Publication(policy=policy, body=render_policy(policy), served=served)
+    return Publication(policy=policy, body=render_policy(policy), served=served, standing=standing)
+
+
+def _named(seen: Observed, entry: Entry) -> Policy | None:
+    """The policy that a live id of ours names, where the file is lost."""
+    for text, _ in seen.ids:
+        public = entry.policies.get(PolicyId.parse(text).digits or "")
+        if public is not None:
+            return read_policy(public.body)
+    return None
 
 
 def _uncovered(patterns: tuple[MxPattern, ...], entry: Entry, now: datetime) -> tuple[str, ...]:

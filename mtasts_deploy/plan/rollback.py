@@ -30,7 +30,7 @@ def rollback_domain(settings: DomainSettings, seen: Observed, stored: Entry | No
         return DomainPlan(domain=settings.domain, verdict=Verdict.UNKNOWN, where=where(seen), findings=about(settings, seen.unknown))
     entry = saw(stored or UNSEEN, seen.look(), now)
     before = entry.before
-    if before is None:
+    if before is None or before.taken:
         return DomainPlan(domain=settings.domain, verdict=Verdict.UNCHANGED)
     part = _policy_back(settings, seen, entry, before, now)
     tlsrpt = tlsrpt_steps(seen, before.tlsrpt, settings.ttl) if before.tlsrpt_changed else Part()
@@ -55,7 +55,7 @@ def _publish_old(settings: DomainSettings, seen: Observed, entry: Entry, old: by
     if policy is None:
         return Part(findings=(_stays("the file that was there before is no policy that senders accept"),))
     found = tuple(_refusals(policy, served, entry, now)) if hosted != old else ()
-    part = publish(seen, entry, Publication(policy=policy, body=old, served=served), settings.ttl, now)
+    part = publish(seen, entry, Publication(policy=policy, body=old, served=served, standing=served), settings.ttl, now)
     return Part(steps=part.steps, lines=part.lines, notes=part.notes, findings=found)
 
 
@@ -82,7 +82,7 @@ def _withdraw(settings: DomainSettings, seen: Observed, entry: Entry, now: datet
     hosted = seen.hosted.body if isinstance(seen.hosted, HostedPolicy) else None
     served = None if hosted is None else read_policy(hosted)
     policy = desired.policy(settings, served.mx if served is not None else (), Mode.NONE)
-    part = publish(seen, entry, Publication(policy=policy, body=render_policy(policy), served=served), settings.ttl, now)
+    part = publish(seen, entry, Publication(policy=policy, body=render_policy(policy), served=served, standing=served), settings.ttl, now)
     note = (
         "Senders may have seen the record: the policy is withdrawn by mode none. Removing it now would leave them with the one they hold."
     )

@@ -31,10 +31,10 @@ def id_problem(text: str) -> Problem | None:
         message, hint = "the id is empty", None
     elif other:
         message = f"the id {shown(text)} has {shown(other[0])} in it; an id has only ASCII letters and digits"
-        hint = "let the id be the first 24 hex digits of the SHA-256 of the policy, or a time stamp such as 20270131T080000Z"
+        hint = "Let the id be the first 24 hex digits of the SHA-256 of the policy, or a time stamp such as 20270131T080000Z."
     else:
         message = f"the id {shown(text)} has {len(text)} characters; 32 are the most"
-        hint = "cut the digest to 24 hex digits" if re.fullmatch(r"[0-9A-Fa-f]+", text) else None
+        hint = "Cut the digest to 24 hex digits." if re.fullmatch(r"[0-9A-Fa-f]+", text) else None
     return Problem(code="MTS310", message=message, column=other.start() + 1 if other else 1, section="RFC 8461 §3.1", hint=hint)
 
 

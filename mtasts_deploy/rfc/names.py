@@ -87,7 +87,7 @@ def read_name(text: str, limit: int = MAX_NAME) -> tuple[str, list[Problem]]:
             label = _alabel(raw)
         except UnicodeError as error:
             message = f"the label {shown(raw)} is not allowed in an internationalised domain name: {printable(str(error), 120)}"
-            hint = "if the name is registered nevertheless, write its A-label (xn--…)"
+            hint = "If the name is registered nevertheless, write its A-label (xn--…)."
             problems.append(Problem(code="MTS203", message=message, column=column, section="RFC 5891 §4", hint=hint))
         else:
             labels.append(label)
@@ -185,7 +185,7 @@ def _not_a_domain(text: str) -> Problem | None:
     if "@" in text:
         message = f"{shown(text)} is a mail address; only the domain is declared"
         domain = text.rpartition("@")[2]
-        hint = f"write {printable(domain)}" if domain else None
+        hint = f"Write `{printable(domain)}`." if domain else None
         return Problem(code="MTS204", message=message, column=text.index("@") + 1, section="RFC 8461 §1.1", hint=hint)
     return None
 
@@ -238,12 +238,12 @@ class MxPattern:
             if len(labels) > 1 and not registry:
                 return ()
             message = f"{self.text} allows every name directly under {'.'.join(labels)}, whoever owns it"
-            hint = "name the MX hosts, or a wildcard under a domain of the mail provider"
+            hint = "Name the MX hosts, or a wildcard under a domain of the mail provider."
             return (Problem(code="MTS215", message=message, severity=Severity.WARN, section="RFC 8461 §10.4", hint=hint),)
         if len(labels) > 1:
             return ()
         message = f"{self.text} is a single label; no public certificate can be issued for such a host"
-        return (Problem(code="MTS216", message=message, severity=Severity.WARN, section="RFC 8461 §4.2", hint="write the full host name"),)
+        return (Problem(code="MTS216", message=message, severity=Severity.WARN, section="RFC 8461 §4.2", hint="Write the full host name."),)
 
 
 def _host_name(host: str) -> str:
@@ -274,11 +274,11 @@ def _not_one_host(text: str) -> Problem | None:
             "`mx: *` is not valid and never means any host: strict senders reject the whole policy, and lenient ones keep a pattern that "
             "equals no host and, in enforce, stop delivering mail"
         )
-        hint = "name the MX hosts of the domain, one mx line each, or *.provider.example where the mail provider says so"
+        hint = "Name the MX hosts of the domain, one mx line each, or *.provider.example where the mail provider says so."
         return Problem(code="MTS210", message=message, section=f"{_MX_RULE}, §4.1", hint=hint)
     if _is_address(text):
         message = f"{shown(text)} is an IP address; a pattern is compared with host names and certificates, which this can never equal"
-        return Problem(code="MTS213", message=message, section=f"{_MX_RULE}, §4.1", hint="write the name that the MX record has")
+        return Problem(code="MTS213", message=message, section=f"{_MX_RULE}, §4.1", hint="Write the name that the MX record has.")
     other = re.search(r"[\s,;:/@]", text)
     if other is None and text:
         return None
@@ -293,7 +293,7 @@ def _not_one_host(text: str) -> Problem | None:
     else:
         message = f"{shown(text)} is not one host name: there is {shown(other[0])} in it"
     return Problem(
-        code="MTS214", message=message, column=other.start() + 1 if other else 1, section=_MX_RULE, hint="one mx line for each host name"
+        code="MTS214", message=message, column=other.start() + 1 if other else 1, section=_MX_RULE, hint="One mx line for each host name."
     )
 
 
@@ -302,23 +302,27 @@ def _misplaced(text: str) -> list[Problem]:
     problems: list[Problem] = []
     if text == ".":
         message = "`.` is the null MX (RFC 7505), not a host name; no pattern can name it"
-        return [Problem(code="MTS212", message=message, section=_MX_RULE, hint="a domain that receives no mail needs no policy")]
+        return [Problem(code="MTS212", message=message, section=_MX_RULE, hint="A domain that receives no mail needs no policy.")]
     if text.startswith("."):
         message = f"{shown(text)} begins with a dot, which is no wildcard"
-        problems.append(Problem(code="MTS212", message=message, section=_MX_RULE, hint=f"for the hosts directly below: *{printable(text)}"))
+        problems.append(
+            Problem(code="MTS212", message=message, section=_MX_RULE, hint=f"For the hosts directly below: `*{printable(text)}`.")
+        )
     if text.endswith(".") and text != "*.":
         message = f"{shown(text)} ends with a dot; an mx value has no root dot"
-        problems.append(Problem(code="MTS212", message=message, column=len(text), section=_MX_RULE, hint=f"write {printable(text[:-1])}"))
+        problems.append(
+            Problem(code="MTS212", message=message, column=len(text), section=_MX_RULE, hint=f"Write `{printable(text[:-1])}`.")
+        )
     stray = text.find("*", 1 if text.startswith("*.") and text != "*." else 0)
     if stray >= 0:
         message = f"{shown(text)} has a wildcard that is not the whole left-most label before a name"
-        hint = "the only form is *. and a name; it stands for exactly one label"
+        hint = "The only form is *. and a name; it stands for exactly one label."
         problems.append(Problem(code="MTS211", message=message, column=stray + 1, section=f"{_MX_RULE}, §4.1", hint=hint))
     if "_" in text:
         # ruling A14; POL-15
         above = text[text.rfind("_") :].partition(".")[2].removesuffix(".")
         message = f"{shown(text)} has an underscore, which no mx value may have; such an MX host cannot be named"
         first_only = "_" not in text.partition(".")[2] and "*" not in text
-        hint = f"rename the host, or cover it by *.{printable(above)}" if above and first_only else "rename the host"
+        hint = f"Rename the host, or cover it by `*.{printable(above)}`." if above and first_only else "Rename the host."
         problems.append(Problem(code="MTS217", message=message, column=text.index("_") + 1, section=_HOST_RULE, hint=hint))
     return problems

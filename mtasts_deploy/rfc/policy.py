@@ -123,13 +123,15 @@ def _refusals(policy: Policy, size: int) -> list[Problem]:
 def _no_mx(mode: Mode) -> Problem:
     """The problem of a policy that names no host though its mode needs one."""
     message = f"mode is {mode} and no mx is named; senders refuse such a policy"
-    return Problem(code="MTS232", message=message, section="RFC 8461 §3.2", hint="name each MX host of the domain in an mx line of its own")
+    return Problem(
+        code="MTS232", message=message, section="RFC 8461 §3.2", hint="Name each MX host of the domain in an mx line of its own."
+    )
 
 
 def _too_large(size: int) -> Problem:
     """The problem of a policy that senders may refuse to read to its end."""
     message = f"the policy has {size} bytes; senders may stop reading after {MAX_SIZE}"
-    return Problem(code="MTS238", message=message, section="RFC 8461 §3.3", hint="use wildcards for hosts under one domain")
+    return Problem(code="MTS238", message=message, section="RFC 8461 §3.3", hint="Use wildcards for hosts under one domain.")
 
 
 def max_age_problems(mode: Mode, max_age: int) -> tuple[Problem, ...]:
@@ -142,13 +144,13 @@ def max_age_problems(mode: Mode, max_age: int) -> tuple[Problem, ...]:
         return ()
     if max_age < DAY:
         message = f"max_age is {max_age} s, less than a day ({DAY}); some senders raise it and one is said to ignore such a policy"
-        return (Problem(code="MTS233", message=message, severity=Severity.WARN, section=section, hint="a week (604800) or more"),)
+        return (Problem(code="MTS233", message=message, severity=Severity.WARN, section=section, hint="A week (604800) or more."),)
     if mode is Mode.ENFORCE and max_age < WEEK:
         message = f"max_age is {max_age} s, less than a week ({WEEK}); an attacker needs to block renewal only that long"
-        return (Problem(code="MTS233", message=message, severity=Severity.WARN, section=section, hint="a week (604800) or more"),)
+        return (Problem(code="MTS233", message=message, severity=Severity.WARN, section=section, hint="A week (604800) or more."),)
     if max_age == MAX_MAX_AGE:
         message = f"max_age is {max_age} s, the very maximum, which one sender takes for too much"
-        return (Problem(code="MTS233", message=message, severity=Severity.NOTE, section=section, hint="at most 31536000 (365 days)"),)
+        return (Problem(code="MTS233", message=message, severity=Severity.NOTE, section=section, hint="At most 31536000 (365 days)."),)
     return ()
 
 
@@ -198,13 +200,13 @@ class _Reader:
             self.problems.append(_too_large(len(body)))
             return None
         if body.startswith(_UTF16):
-            self._add("MTS220", "the file is UTF-16 text; a policy is UTF-8", hint="save it as UTF-8 without byte order mark")
+            self._add("MTS220", "the file is UTF-16 text; a policy is UTF-8", hint="Save it as UTF-8 without byte order mark.")
             return None
         if not body.strip(b" \t\r\n"):
             self._add("MTS221", "the policy is empty")
             return None
         if body.startswith(codecs.BOM_UTF8):
-            self._add("MTS220", "the file begins with a byte order mark", hint="save it as UTF-8 without byte order mark")
+            self._add("MTS220", "the file begins with a byte order mark", hint="Save it as UTF-8 without byte order mark.")
             body = body[3:]
         try:
             text = body.decode("utf-8")
@@ -212,7 +214,9 @@ class _Reader:
             before = body[: error.start]
             self._line = before.count(b"\n") + 1
             column = len(before[before.rfind(b"\n") + 1 :].decode("utf-8")) + 1
-            self._add("MTS220", f"the byte 0x{body[error.start]:02x} is not UTF-8", column=column, hint="save it as UTF-8, or better ASCII")
+            self._add(
+                "MTS220", f"the byte 0x{body[error.start]:02x} is not UTF-8", column=column, hint="Save it as UTF-8, or better ASCII."
+            )
             text = body.decode("utf-8", "replace")
         return self._familiar(text)
 
@@ -220,15 +224,15 @@ class _Reader:
         """Tell apart what is no policy at all; mend what would repeat itself on every line."""
         start = text.lstrip(" \t\r\n")
         if start.startswith(("{", "[")):
-            self._add("MTS222", "this is a JSON policy, a form of the drafts before 2018", hint="write lines such as `mode: testing`")
+            self._add("MTS222", "this is a JSON policy, a form of the drafts before 2018", hint="Write lines such as `mode: testing`.")
             return None
         if start.startswith("<"):
-            self._add("MTS223", "this is a HTML or XML page, not a policy", hint="the host answers with a page of its own; serve the file")
+            self._add("MTS223", "this is a HTML or XML page, not a policy", hint="The host answers with a page of its own; serve the file.")
             return None
         if bare := _BARE_CR.search(text):
             self._line = text.count("\n", 0, bare.start()) + 1
             column = bare.start() - text.rfind("\n", 0, bare.start())
-            self._add("MTS224", "a bare CR, which is no line end", column=column, hint="end lines with CRLF")
+            self._add("MTS224", "a bare CR, which is no line end", column=column, hint="End lines with CRLF.")
             text = _BARE_CR.sub("\n", text)
         if len(self._body) > _FAMILIAR_SIZE:
             self._line = 0
@@ -244,11 +248,11 @@ class _Reader:
             column = len(name) + 2 + len(rest) - len(rest.lstrip(WSP))
             self._known(name, value, column, read)
         elif not line.strip(WSP):
-            self._add("MTS221", "a blank line; a policy has none", hint="remove the line")
+            self._add("MTS221", "a blank line; a policy has none", hint="Remove the line.")
         elif line[0] in WSP:
             self._indented(line)
         elif line.startswith("#"):
-            self._add("MTS223", "a policy has no comments", hint="remove the line")
+            self._add("MTS223", "a policy has no comments", hint="Remove the line.")
         elif not colon:
             self._no_colon(line)
         else:
@@ -260,11 +264,11 @@ class _Reader:
             # RFC 8461 §3.2, last paragraph: all but the first are ignored, also when the value is wrong; but it must be a field.
             if self._is_value(name, value, column):
                 message = f"`{name}` was given in line {first}; senders should ignore this one, and some take it"
-                self._add("MTS234", message, hint="remove one of them", severity=Severity.WARN)
+                self._add("MTS234", message, hint="Remove one of them.", severity=Severity.WARN)
             return
         if value.endswith(";"):
             message = f"the value of `{name}` ends with `;`, as in the TXT record; lines of a policy do not"
-            self._add("MTS226", message, column=column + len(value) - 1, hint="remove the `;`")
+            self._add("MTS226", message, column=column + len(value) - 1, hint="Remove the `;`.")
             value = value[:-1].rstrip(WSP)
         read(value, column)
 
@@ -272,14 +276,14 @@ class _Reader:
         name = line.partition(":")[0].strip(WSP)
         if name in _KNOWN:
             self._seen.setdefault(name, self._line)
-            self._add("MTS223", f"white space before `{name}`", hint="begin the line with the field name")
+            self._add("MTS223", f"white space before `{name}`", hint="Begin the line with the field name.")
         else:
-            self._add("MTS223", "a line that begins with white space; lines cannot be continued", hint="one field on each line")
+            self._add("MTS223", "a line that begins with white space; lines cannot be continued", hint="One field on each line.")
 
     def _no_colon(self, line: str) -> None:
         if wrong := _WRONG_SIGN.fullmatch(line):
             self._seen.setdefault(wrong[1], self._line)
-            hint = f"write `{wrong[1]}: {printable(wrong[2].strip(WSP)).rstrip(';')}`"
+            hint = f"Write `{wrong[1]}: {printable(wrong[2].strip(WSP)).rstrip(';')}`."
             self._add("MTS225", f"`{wrong[1]}=` is the form of a TXT record; a policy has a colon", column=line.index("=") + 1, hint=hint)
         else:
             self._add("MTS223", f"{shown(line)} is not a field; there is no colon in it")
@@ -289,7 +293,7 @@ class _Reader:
         column = len(name) + 2 + len(rest) - len(rest.lstrip(WSP))
         if (bare := name.rstrip(WSP)) in _KNOWN:
             self._seen.setdefault(bare, self._line)
-            self._add("MTS223", f"white space between `{bare}` and the colon", column=len(bare) + 1, hint=f"write `{bare}:`")
+            self._add("MTS223", f"white space between `{bare}` and the colon", column=len(bare) + 1, hint=f"Write `{bare}:`.")
             return
         if problem := name_problem(name):
             self._add("MTS235", problem)
@@ -304,10 +308,10 @@ class _Reader:
         elif ":" in value or not value.isascii():
             what = "a colon" if ":" in value else "characters outside ASCII"
             message = f"the unknown field `{name}` has {what} in its value; some senders fail at that"
-            self._add("MTS236", message, column=column, hint="remove the field; no sender uses it", severity=Severity.WARN)
+            self._add("MTS236", message, column=column, hint="Remove the field; no sender uses it.", severity=Severity.WARN)
         else:
             self._add(
-                "MTS236", f"the unknown field `{name}` is ignored", hint="remove the field; no sender uses it", severity=Severity.NOTE
+                "MTS236", f"the unknown field `{name}` is ignored", hint="Remove the field; no sender uses it.", severity=Severity.NOTE
             )
 
     def _is_value(self, name: str, value: str, column: int) -> bool:
@@ -324,7 +328,7 @@ class _Reader:
     def _read_version(self, value: str, column: int) -> None:
         if value != VERSION:
             message = f"version is {shown(value)}; the only version is {VERSION}"
-            self._add("MTS227", message, column=column, hint=f"write `version: {VERSION}`")
+            self._add("MTS227", message, column=column, hint=f"Write `version: {VERSION}`.")
 
     def _read_mode(self, value: str, column: int) -> None:
         self._mode = _MODES.get(value)
@@ -332,7 +336,7 @@ class _Reader:
             return
         word = re.match(r"[A-Za-z]*", value)
         near = word[0].lower() if word else ""
-        hint = "write `mode: testing`" if near == "report" else f"write `mode: {near}`" if near in _MODES else None
+        hint = "Write `mode: testing`." if near == "report" else f"Write `mode: {near}`." if near in _MODES else None
         message = f"mode is {shown(value)}; it is none, testing or enforce, in lower case and nothing else on the line"
         self._add("MTS228", message, column=column, hint=hint)
 
@@ -342,7 +346,7 @@ class _Reader:
             self._add("MTS229", message, column=column)
         elif int(value) > MAX_MAX_AGE:
             message = f"max_age is {int(value)} s, more than a year ({MAX_MAX_AGE}); senders refuse it or change it"
-            self._add("MTS230", message, column=column, hint="at most 31536000 (365 days)")
+            self._add("MTS230", message, column=column, hint="At most 31536000 (365 days).")
         else:
             self._max_age = int(value)
 
@@ -358,7 +362,7 @@ class _Reader:
             self.problems += [at(problem, self._line, column) for problem in error.problems]
             return
         if pattern in self._mx:
-            self._add("MTS218", f"the mx {pattern} is there twice", column=column, hint="remove one of them", severity=Severity.WARN)
+            self._add("MTS218", f"the mx {pattern} is there twice", column=column, hint="Remove one of them.", severity=Severity.WARN)
             return
         self._mx[pattern] = None
         if warnings := pattern.warnings:
@@ -376,7 +380,7 @@ class _Reader:
             else:
                 message = "mode is none and no mx is named; that is valid, but two senders refuse it"
                 self._line = self._seen["mode"]
-                self._add("MTS237", message, hint="keep the mx lines of the earlier policy", severity=Severity.WARN)
+                self._add("MTS237", message, hint="Keep the mx lines of the earlier policy.", severity=Severity.WARN)
         if self._mode is not None and self._max_age is not None:
             line = self._seen["max_age"]
             self.problems += [at(problem, line, 1) for problem in max_age_problems(self._mode, self._max_age)]
@@ -384,13 +388,13 @@ class _Reader:
     def _missing(self, name: str, message: str, code: str = "MTS239") -> None:
         near = self._near.get(name)
         self._line = near or 0
-        hint = f"field names are case-sensitive and exact; write this one `{name}:`" if near else f"add a line `{name}: …`"
+        hint = f"Field names are case-sensitive and exact; write this one `{name}:`." if near else f"Add a line `{name}: …`."
         self._add(code, message, hint=hint)
 
 
 def _in_ascii(value: str) -> str | None:
     """The same pattern in A-labels, as a hint."""
     try:
-        return f"write `mx: {MxPattern.parse(value)}`"
+        return f"Write `mx: {MxPattern.parse(value)}`."
     except MxPatternError:
         return None

@@ -112,7 +112,7 @@ def parse_tlsrpt(values: Sequence[TxtValue]) -> TlsrptRecord:
         else:
             if before == "rua" and item.tight:
                 message = f"a `;` ended the URI, and {shown(item.name)} became an unknown field; inside a URI it is %3B"
-                hint = "encode the `;`, or put a space after it if the field is meant"
+                hint = "Encode the `;`, or put a space after it if the field is meant."
                 reader.add("MTS323", message, column=item.column - 1, hint=hint, severity=Severity.WARN)
             reader.extension(item)
         before = item.name
@@ -131,10 +131,10 @@ def _check_place(reader: _Reader, item: _Field, before: str) -> None:
     if "rua" in reader.names:
         # ruling A11: the grammar allows it and all are collected
         message = "rua is there twice; some reporters take the first, some the last, some none"
-        reader.add("MTS331", message, column=item.column, hint="one rua with commas between the URIs", severity=Severity.WARN)
+        reader.add("MTS331", message, column=item.column, hint="One rua with commas between the URIs.", severity=Severity.WARN)
     elif before != "v":
         message = "rua does not follow directly after the version; one reporter looks only there"
-        reader.add("MTS329", message, column=item.column, hint="put rua first", severity=Severity.WARN)
+        reader.add("MTS329", message, column=item.column, hint="Put rua first.", severity=Severity.WARN)
 
 
 def _uris(reader: _Reader, value: str, column: int) -> list[str]:
@@ -145,7 +145,7 @@ def _uris(reader: _Reader, value: str, column: int) -> list[str]:
         start = column + len(part) - len(part.lstrip(WSP))
         column += len(part) + 1
         if not item:
-            reader.add("MTS321", "the list of URIs has an empty item", column=start, hint="one comma between two URIs, none at the end")
+            reader.add("MTS321", "the list of URIs has an empty item", column=start, hint="One comma between two URIs, none at the end.")
             continue
         if item != part:
             reader.add(
@@ -195,7 +195,7 @@ class _Reader:
     def spelling(self) -> str | None:
         """A hint if the wanted field is there in another spelling."""
         near = next((name for name in sorted(self.names) if name.lower() == self._wanted), None)
-        return f"upper and lower case count: write `{near}=` as `{self._wanted}=`" if near else f"add `{self._wanted}=…`"
+        return f"Upper and lower case count: write `{near}=` as `{self._wanted}=`." if near else f"Add `{self._wanted}=…`."
 
     @property
     def failed(self) -> bool:
@@ -214,7 +214,7 @@ class _Reader:
         self._began = True
         if len(text) > _MANY_OCTETS:
             message = f"the record has {len(text)} octets; the answer may not fit into one UDP packet"
-            self.add("MTS330", message, hint="fewer or shorter URIs", severity=Severity.WARN)
+            self.add("MTS330", message, hint="Fewer or shorter URIs.", severity=Severity.WARN)
         version, *parts = text.split(";")
         end = len(version) + 1  # columns up to and with the `;`
         before = version
@@ -238,12 +238,14 @@ class _Reader:
             return None
         if len(ours) > 1:
             same = ", all of them equal" if len(set(ours)) == 1 else ""
-            self.add("MTS301", f"{len(ours)} TXT values begin with `{self._token};`{same}; senders then use none", hint="leave exactly one")
+            self.add(
+                "MTS301", f"{len(ours)} TXT values begin with `{self._token};`{same}; senders then use none", hint="Leave exactly one."
+            )
             return None
         for other in others:
             version = other.startswith(self._token.rstrip("0123456789"))
             message = f"another TXT value beside the record: {shown(other)}; some senders fail at it"
-            self.add("MTS302", message, severity=Severity.NOTE if version else Severity.WARN, hint="move it to another name")
+            self.add("MTS302", message, severity=Severity.NOTE if version else Severity.WARN, hint="Move it to another name.")
         return ours[0]
 
     def _begins(self, text: str) -> bool:
@@ -253,11 +255,11 @@ class _Reader:
         if head == token:
             if text[len(token) :].startswith(_SPACE):
                 message = f"white space between `{token}` and the `;`; some senders look for `{token};`"
-                self.add("MTS304", message, column=len(token) + 1, hint=f"write `{token};`", severity=Severity.WARN)
+                self.add("MTS304", message, column=len(token) + 1, hint=f"Write `{token};`.", severity=Severity.WARN)
             return True
         if head == f"{token}\\":
             message = "there is a backslash before the semicolon; it is the escape of a tool, and senders read it as text"
-            self.add("MTS306", message, column=len(head), hint="write the record without backslashes")
+            self.add("MTS306", message, column=len(head), hint="Write the record without backslashes.")
             return False
         self.add("MTS303", f"the record does not begin with `{token};` but with {shown(text[:30])}", hint=self._why_not(text))
         return False
@@ -283,11 +285,11 @@ class _Reader:
         bare = part.strip(WSP)
         if not bare:
             if not last:  # RFC 8461 §3.1: one closing `;` is allowed, with white space around it
-                self.add("MTS305", "there is nothing between two `;`", column=start, hint="remove one of them")
+                self.add("MTS305", "there is nothing between two `;`", column=start, hint="Remove one of them.")
             return None
         if last and part[-1] in _SPACE:
             # ruling A10
-            self.add("MTS305", "white space at the end of the record without a closing `;`", column=start + len(bare), hint="remove it")
+            self.add("MTS305", "white space at the end of the record without a closing `;`", column=start + len(bare), hint="Remove it.")
         name, equals, value = bare.partition("=")
         if not bare.isascii():
             # RFC 8461 §3.1: US-ASCII
@@ -302,7 +304,7 @@ class _Reader:
             return None
         if name.rstrip(WSP) == self._wanted != name:
             self.names.add(self._wanted)
-            self.add("MTS307", f"white space between `{self._wanted}` and `=`", column=start, hint=f"write `{self._wanted}=`")
+            self.add("MTS307", f"white space between `{self._wanted}` and `=`", column=start, hint=f"Write `{self._wanted}=`.")
             return None
         return _Field(name, value, start, tight)
 
@@ -318,7 +320,7 @@ class _Reader:
             self.add("MTS307", message, column=item.column + len(item.name) + 1)
         elif seen:
             message = f"`{item.name}` is there twice; all but the first are ignored by the RFC, but not by all senders"
-            self.add("MTS311", message, column=item.column, hint="remove one of them", severity=Severity.WARN)
+            self.add("MTS311", message, column=item.column, hint="Remove one of them.", severity=Severity.WARN)
         else:
-            hint = "remove it; no sender uses it"
+            hint = "Remove it; no sender uses it."
             self.add("MTS312", f"the unknown field `{item.name}` is ignored", column=item.column, hint=hint, severity=Severity.NOTE)

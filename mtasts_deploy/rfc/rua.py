@@ -39,20 +39,20 @@ def parse_rua(uri: str) -> tuple[str, tuple[Problem, ...]]:
         return uri, (_no_scheme(uri),)
     if (comma := uri.find(",")) >= 0:
         message = f"{shown(uri)} has a comma, which separates two URIs"
-        return uri, (_problem("MTS323", message, comma + 1, hint="write a list of URIs, or %2C for a comma that belongs to the URI"),)
+        return uri, (_problem("MTS323", message, comma + 1, hint="Write a list of URIs, or %2C for a comma that belongs to the URI."),)
     if suffix := _SIZE_SUFFIX.search(uri):
         return uri, (_size_suffix(uri, suffix.start()),)
     problems: list[Problem] = []
     for sign, code in ((";", "%3B"), ("!", "%21")):
         if (place := uri.find(sign)) >= 0:
             message = f"{shown(uri)} has a raw `{sign}`; it is published as {code}"
-            problems.append(_problem("MTS323", message, place + 1, hint=f"write {code}", severity=Severity.WARN))
+            problems.append(_problem("MTS323", message, place + 1, hint=f"Write `{code}`.", severity=Severity.WARN))
     kind = scheme[1].lower()
     normalise = {"mailto": _normal_mailto, "https": _normal_https}.get(kind)
     normal = f"{kind}:{normalise(uri[scheme.end() :])}" if normalise else uri
     problems += [as_error(problem) if problem.code == "MTS324" else problem for problem in rua_problems(normal)]
     if kind == "mailto" and not errors(problems) and _addresses(normal[7:].partition("?")[0])[1:]:
-        problems.append(_problem("MTS325", f"{shown(uri)} has more than one address", hint="write a list with one URI for each address"))
+        problems.append(_problem("MTS325", f"{shown(uri)} has more than one address", hint="Write a list with one URI for each address."))
     return (uri if errors(problems) else normal), tuple(problems)
 
 
@@ -63,16 +63,16 @@ def rua_problems(uri: str) -> tuple[Problem, ...]:
         return (_no_scheme(uri),)
     if other := _NO_URI_CHARACTER.search(uri):
         message = f"{shown(uri)} has {quoted(other[0])} in it, which no URI may have"
-        hint = "put a comma between two URIs" if other[0] in WSP else f"write it as {_escaped(other[0])}"
+        hint = "Put a comma between two URIs." if other[0] in WSP else f"Write it as `{_escaped(other[0])}`."
         return (_problem("MTS322", message, other.start() + 1, section=f"{_RULE}, RFC 3986 §2", hint=hint),)
     if broken := _BROKEN_ESCAPE.search(uri):
         message = f"{shown(uri)} has a `%` without two hexadecimal digits after it"
-        return (_problem("MTS322", message, broken.start() + 1, section=f"{_RULE}, RFC 3986 §2.1", hint="write %25 for the character %"),)
+        return (_problem("MTS322", message, broken.start() + 1, section=f"{_RULE}, RFC 3986 §2.1", hint="Write %25 for the character %."),)
     if suffix := _SIZE_SUFFIX.search(uri):
         return (_size_suffix(uri, suffix.start()),)
     if raw := re.search(r"[!,;]", uri):
         message = f"{shown(uri)} has a raw `{raw[0]}`"
-        return (_problem("MTS323", message, raw.start() + 1, hint=f"write {DELIMITERS[ord(raw[0])]}"),)
+        return (_problem("MTS323", message, raw.start() + 1, hint=f"Write `{DELIMITERS[ord(raw[0])]}`."),)
     match scheme[1].lower():
         case "mailto":
             return _mailto_problems(uri, uri[7:])
@@ -101,9 +101,9 @@ def _masked(uri: str) -> str:
 
 def _no_scheme(uri: str) -> Problem:
     if uri.startswith("<"):
-        message, hint = f"{shown(uri)} is in angle brackets, which are no part of a URI", f"write {printable(_masked(uri.strip('<>')))}"
+        message, hint = f"{shown(uri)} is in angle brackets, which are no part of a URI", f"Write `{printable(_masked(uri.strip('<>')))}`."
     elif "@" in uri:
-        message, hint = f"{shown(uri)} is a mail address, not a URI", f"write mailto:{printable(uri.strip())}"
+        message, hint = f"{shown(uri)} is a mail address, not a URI", f"Write `mailto:{printable(uri.strip())}`."
     else:
         message, hint = f"{shown(uri)} is not a URI: it has no scheme", "begin it with mailto: or https:"
     return _problem("MTS322", message, section=f"{_RULE}, RFC 3986 §3.1", hint=hint)
@@ -111,7 +111,7 @@ def _no_scheme(uri: str) -> Problem:
 
 def _size_suffix(uri: str, place: int) -> Problem:
     message = f"{shown(uri)} ends with a size limit, which exists in DMARC only"
-    return _problem("MTS323", message, place + 1, hint=f"write {printable(_masked(uri[:place]))}")
+    return _problem("MTS323", message, place + 1, hint=f"Write `{printable(_masked(uri[:place]))}`.")
 
 
 def _escaped(text: str) -> str:
@@ -176,21 +176,21 @@ def _mailto_problems(uri: str, rest: str) -> tuple[Problem, ...]:
             message = f"{shown(uri)} has no usable domain in its address: {found[0].message}"
         else:
             continue
-        return (_problem("MTS325", message, section=section, hint="write mailto:, an address, and nothing else"),)
+        return (_problem("MTS325", message, section=section, hint="Write mailto:, an address, and nothing else."),)
     if question:
         message = f"{shown(uri)} has header fields after the `?`; reporters may ignore them"
-        return (_problem("MTS326", message, uri.index("?") + 1, section=section, hint="remove them", severity=Severity.WARN),)
+        return (_problem("MTS326", message, uri.index("?") + 1, section=section, hint="Remove them.", severity=Severity.WARN),)
     return ()
 
 
 def _https_problems(uri: str, rest: str) -> tuple[Problem, ...]:
     authority = _AUTHORITY.match(rest)
     if authority is None or not authority[1]:
-        return (_problem("MTS327", f"{shown(uri)} has no host", hint="write https://, a host and a path"),)
+        return (_problem("MTS327", f"{shown(uri)} has no host", hint="Write https://, a host and a path."),)
     _, at_sign, host = authority[1].rpartition("@")
     if at_sign:
         message = "the https URI has credentials before its host, and everybody can read the record"
-        return (_problem("MTS328", message, len("https://") + 1, hint="let the path or the query tell the tenant"),)
+        return (_problem("MTS328", message, len("https://") + 1, hint="Let the path or the query tell the tenant."),)
     match = _HOST.match(host)
     port = host[match.end() :] if match else ""
     if match is None or not re.fullmatch(r"(?::[0-9]{0,5})?", port) or int(port[1:] or 0) > 65535:

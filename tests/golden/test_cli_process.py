@@ -95,7 +95,7 @@ def test_a_poor_encoding_is_no_error(fresh: Path, encoding: str) -> None:
 def test_the_first_signal_stops_at_a_step_boundary(fresh: Path, signal: str) -> None:
     program = SIGNALLED.format(signals=(signal,))
     done = subprocess.run([sys.executable, "-c", program], cwd=fresh, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 130
+    assert done.returncode == 130, done.stderr
     assert "Stopping at the next step boundary" in done.stderr
     assert "interrupted" in done.stdout
     assert not (fresh / ".mtasts/lock.json").exists()
@@ -106,7 +106,7 @@ def test_the_first_signal_stops_at_a_step_boundary(fresh: Path, signal: str) -> 
 def test_the_second_signal_stops_at_once_and_says_what_is_unknown(fresh: Path) -> None:
     program = SIGNALLED.format(signals=("SIGINT", "SIGINT"))
     done = subprocess.run([sys.executable, "-c", program], cwd=fresh, env=environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == 130
+    assert done.returncode == 130, done.stderr
     assert (
         "Stopped at once. It is not known how far the run has come with: changed.example, kept.example and parked.example." in done.stderr
     )

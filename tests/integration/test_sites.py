@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import socket
@@ -11,7 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
@@ -49,11 +50,6 @@ def files(tmp_path: Path) -> Site:
         folder.mkdir(parents=True)
         (folder / "mta-sts.txt").write_bytes(body(domain))
         (folder / "other.txt").write_bytes(b"other\n")
-    for path in (tmp_path, *tmp_path.parents):  # a worker of nginx may run as another user
-        if path.stat().st_uid == tmp_path.stat().st_uid and path != Path("/tmp"):
-            path.chmod(path.stat().st_mode | 0o055)
-        if path.parent == Path("/tmp"):
-            break
     return made
 
 
@@ -93,21 +89,34 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def running(command: list[str], port: int, environment: dict[str, str], log: Path) -> Iterator[None]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
-    try:
-        for _ in range(200):
-            with socket.socket() as one:
-                if one.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            if process.poll() is not None:
-                raise AssertionError(log.read_text())
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+def running(start: Callable[[list[int]], tuple[list[str], dict[str, str]]], log: Path) -> Iterator[list[int]]:
+    """The program, once it listens on the second of two ports (HTTPS); on others if somebody else was faster to take them."""
+    for attempt in range(5):
+        ports = free_ports(2)
+        command, environment = start(ports)
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+        try:
+            if listens(process, ports[1]):
+                yield ports
+                return
+            assert attempt < 4, log.read_text()
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+def listens(process: subprocess.Popen[bytes], port: int) -> bool:
+    for _ in range(300):
+        if process.poll() is not None:
+            return False
+        with socket.socket() as one:
+            open_ = one.connect_ex(("127.0.0.1", port)) == 0
+        if open_:
+            time.sleep(0.2)  # it may be somebody else who listens, and the program about to say so
+            return process.poll() is None
+        time.sleep(0.05)
+    return False
 
 
 def certificate(directory: Path, made: Site) -> tuple[Path, Path, ssl.SSLContext]:
@@ -124,34 +133,38 @@ def certificate(directory: Path, made: Site) -> tuple[Path, Path, ssl.SSLContext
 @contextmanager
 def served_by_nginx(directory: Path, made: Site) -> Iterator[tuple[int, int, ssl.SSLContext]]:
     chain, key, context = certificate(directory, made)
-    http_port, https_port = free_ports(2)
-    text = re.sub(r"\s*listen \[::\].*;", "", nginx(made))
-    text = text.replace("listen 80;", f"listen 127.0.0.1:{http_port};").replace("listen 443 ssl;", f"listen 127.0.0.1:{https_port} ssl;")
-    text = re.sub(r"ssl_certificate /\S+;", f"ssl_certificate {chain};", text)
-    text = re.sub(r"ssl_certificate_key /\S+;", f"ssl_certificate_key {key};", text)
-    temporary = "".join(f"{kind}_temp_path {directory}/t-{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     config = directory / "nginx.conf"
-    config.write_text(
-        f"daemon off; pid {directory}/nginx.pid; error_log stderr;\nevents {{}}\n"
-        f"http {{ default_type application/octet-stream; access_log off;\n{temporary}{text}}}\n"
-    )
-    with running(["nginx", "-p", str(directory), "-c", str(config)], https_port, {"PATH": "/usr/sbin:/usr/bin:/bin"}, directory / "log"):
-        yield http_port, https_port, context
+
+    def start(ports: list[int]) -> tuple[list[str], dict[str, str]]:
+        text = re.sub(r"\s*listen \[::\].*;", "", nginx(made))
+        text = text.replace("listen 80;", f"listen 127.0.0.1:{ports[0]};").replace("listen 443 ssl;", f"listen 127.0.0.1:{ports[1]} ssl;")
+        text = re.sub(r"ssl_certificate /\S+;", f"ssl_certificate {chain};", text)
+        text = re.sub(r"ssl_certificate_key /\S+;", f"ssl_certificate_key {key};", text)
+        temporary = "".join(f"{kind}_temp_path {directory}/t-{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        config.write_text(
+            f"{'user root; ' if os.geteuid() == 0 else ''}daemon off; pid {directory}/nginx.pid; error_log stderr;\nevents {{}}\n"
+            f"http {{ default_type application/octet-stream; access_log off;\n{temporary}{text}}}\n"
+        )
+        return ["nginx", "-p", str(directory), "-c", str(config)], {"PATH": "/usr/sbin:/usr/bin:/bin"}
+
+    with running(start, directory / "log") as ports:
+        yield ports[0], ports[1], context
 
 
 @contextmanager
 def served_by_caddy(directory: Path, made: Site) -> Iterator[tuple[int, int, ssl.SSLContext]]:
     chain, key, context = certificate(directory, made)
-    http_port, https_port = free_ports(2)
-    options = f"admin off\n\thttp_port {http_port}\n\thttps_port {https_port}\n\tdefault_bind 127.0.0.1\n\tauto_https disable_redirects\n"
-    text = caddy(made).replace("auto_https disable_redirects\n", options).replace(":443 {", f":{https_port} {{")
-    text = text.replace("\t@policy path", f"\ttls {chain} {key}\n\t@policy path")
     config = directory / "Caddyfile"
-    config.write_text(text)
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(directory), "XDG_CONFIG_HOME": str(directory), "XDG_DATA_HOME": str(directory)}
-    command = ["caddy", "run", "--config", str(config), "--adapter", "caddyfile"]
-    with running(command, https_port, environment, directory / "log"):
-        yield http_port, https_port, context
+
+    def start(ports: list[int]) -> tuple[list[str], dict[str, str]]:
+        options = f"admin off\n\thttp_port {ports[0]}\n\thttps_port {ports[1]}\n\tdefault_bind 127.0.0.1\n\tauto_https disable_redirects\n"
+        text = caddy(made).replace("auto_https disable_redirects\n", options).replace(":443 {", f":{ports[1]} {{")
+        config.write_text(text.replace("\t@policy path", f"\ttls {chain} {key}\n\t@policy path"))
+        environment = {"PATH": "/usr/bin:/bin", "HOME": str(directory), "XDG_CONFIG_HOME": str(directory), "XDG_DATA_HOME": str(directory)}
+        return ["caddy", "run", "--config", str(config), "--adapter", "caddyfile"], environment
+
+    with running(start, directory / "log") as ports:
+        yield ports[0], ports[1], context
 
 
 def judge(made: Site, port: int, context: ssl.SSLContext) -> None:

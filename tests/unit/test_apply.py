@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mtasts_deploy.apply.report import Outcome
+from mtasts_deploy.apply.report import Outcome, Result
 from mtasts_deploy.apply.run import OnError
 from mtasts_deploy.errors import LockHeld
-from mtasts_deploy.plan.model import Verdict
+from mtasts_deploy.plan.file import parse, render
+from mtasts_deploy.plan.model import Plan, Verdict
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import policy_id
 from tests.deployments import EXAMPLE, Sandbox, zone
@@ -223,3 +224,77 @@ def test_the_first_signal_stops_at_the_next_boundary(sandbox: Sandbox):
     assert result.exit_code == 130
     assert sandbox.live_id() == before
     assert sandbox.apply().exit_code == 0
+
+
+def saved(sandbox: Sandbox, *allow: str) -> Plan:
+    """A plan that went through a file."""
+    return parse(render(sandbox.plan(*allow), "test"), "plan.json")
+
+
+def apply_saved(sandbox: Sandbox, plan: Plan) -> Result:
+    result = sandbox.deployment.apply(saved=plan)
+    assert result is not None
+    return result
+
+
+def test_a_saved_plan_is_carried_out_and_then_stale(sandbox: Sandbox):
+    plan = saved(sandbox)
+    assert apply_saved(sandbox, plan).exit_code == 0
+    assert served(sandbox) == (True, True)
+    assert apply_saved(sandbox, plan).exit_code == 5
+
+
+def test_a_saved_plan_carries_the_guards_that_were_lifted_for_it(sandbox: Sandbox):
+    sandbox.target.set_txt("_smtp._tls.example.com", "v=TLSRPTv1; rua=mailto:others@example.org")
+    sandbox.declare("domains:\n  example.com: {tlsrpt: false}\n  example.net:\n")
+    assert apply_saved(sandbox, saved(sandbox)).exit_code == 3
+    assert apply_saved(sandbox, saved(sandbox, "MTS408=example.com")).exit_code == 0
+    assert sandbox.target.txt("_smtp._tls.example.com") == ()
+
+
+def test_a_wait_ends_with_saved_plans_too(sandbox: Sandbox):
+    sandbox.declare("domains:\n  example.com:\n  example.net:\n")
+    sandbox.target.set_mx("example.com", "mx1.example.com")
+    assert apply_saved(sandbox, saved(sandbox)).outcomes[EXAMPLE] is Outcome.WAITING
+    sandbox.clock.pass_(hours=1)
+    assert apply_saved(sandbox, saved(sandbox)).outcomes[EXAMPLE] is Outcome.DONE
+    assert "mx2" not in sandbox.served()
+
+
+def test_rollback_without_domains_takes_back_the_last_run_only(sandbox: Sandbox):
+    sandbox.declare("domains:\n  example.com: {max_age: 2w}\n  example.net:\n")
+    sandbox.apply()
+    sandbox.clock.pass_(minutes=1)
+    sandbox.declare(BOTH)
+    sandbox.apply()
+    result = sandbox.rollback()
+    assert set(result.outcomes) == {OTHER}
+    assert served(sandbox) == (True, False)
+
+
+def test_an_apply_after_a_rollback_that_was_cut_short_pays_the_owed_id_and_nothing_more(sandbox: Sandbox):
+    sandbox.apply()
+    with sandbox.failing(broken("write example.com.")):
+        assert sandbox.rollback("example.com").exit_code == 6
+    assert not served(sandbox)[0]
+    assert sandbox.apply().exit_code == 0
+    assert sandbox.live_id().startswith(str(policy_id(sandbox.host.files[EXAMPLE])) + "r")
+    assert sandbox.apply().exit_code == 3, "the declaration still asks for what was taken back"
+
+
+def test_a_lost_policy_file_is_put_again_in_enforce(sandbox: Sandbox):
+    sandbox.declare("domains:\n  example.com: {mode: enforce}\n")
+    sandbox.apply("MTS411=example.com")
+    sandbox.declare("domains:\n  example.com: {mode: enforce, max_age: 4w}\n")
+    sandbox.apply()
+    del sandbox.host.files[EXAMPLE]
+    assert sandbox.apply().exit_code == 0
+    assert "mode: enforce" in sandbox.served()
+
+
+def test_a_second_rollback_goes_no_further_back_by_itself(sandbox: Sandbox):
+    sandbox.apply()
+    sandbox.rollback()
+    before = sandbox.served()
+    assert sandbox.rollback().outcomes == {EXAMPLE: Outcome.UNCHANGED, OTHER: Outcome.UNCHANGED}
+    assert sandbox.served() == before

@@ -12,7 +12,7 @@ from mtasts_deploy import files
 from mtasts_deploy.dns.interface import Guarantee, Target
 from mtasts_deploy.dns.local import LocalTarget
 from mtasts_deploy.errors import ProviderError, Refused
-from mtasts_deploy.facts import RecordChange, RecordKind, TxtSet, ZoneFacts, ZoneName
+from mtasts_deploy.facts import RecordChange, RecordKind, TxtSet, Unknown, ZoneFacts, ZoneName
 
 ZONE = ZoneName("example.com.")
 STS = "_mta-sts.example.com"
@@ -55,7 +55,7 @@ def test_zones_come_from_one_scan(tmp_path, monkeypatch):
         "com.yaml",
         "c.example.yaml.bak",
     ]:
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("{}")
     scans = []
     scandir = os.scandir
 
@@ -137,7 +137,9 @@ def test_a_link_out_of_the_directory_is_not_followed(tmp_path):
     (tmp_path / "zones").mkdir()
     (tmp_path / "zones" / "example.com.yaml").symlink_to(outside)
     local = LocalTarget("local", tmp_path / "zones")
-    assert isinstance(local.read(ZONE, [STS]), ZoneFacts)
+    found = local.read(ZONE, [STS])
+    assert isinstance(found, Unknown)
+    assert found.reason.code == "MTS467"
     with pytest.raises(Refused) as raised:
         local.write(ZONE, [sts("v=STSv1; id=1;")])
     assert code(raised) == "MTS467"

@@ -118,7 +118,7 @@ def test_domains_compare_by_name():
 
 
 def test_a_mail_address_is_answered_with_its_domain():
-    assert domain_problem("tls@example.org").hint == "write example.org"
+    assert domain_problem("tls@example.org").hint == "Write `example.org`."
 
 
 def test_long_nonsense_is_refused_at_once():
@@ -169,7 +169,7 @@ def test_a_lone_asterisk_is_explained():
     assert "not valid" in problem.message
     assert "never means any host" in problem.message
     assert "stop delivering" in problem.message
-    assert "name the MX hosts" in str(problem.hint)
+    assert "Name the MX hosts" in str(problem.hint)
 
 
 def test_an_underscore_is_answered_with_the_wildcard_above():

@@ -84,7 +84,7 @@ def test_what_is_no_policy_at_all_is_one_problem(body, code, words):
 def test_the_wrong_sign_is_told_on_each_line_and_nothing_is_called_missing():
     body = b"version=STSv1;\nmode =testing\nmx=mx1.example.org\nmax_age=604800\n"
     assert found(body) == [("MTS225", 1, 8), ("MTS225", 2, 6), ("MTS225", 3, 3), ("MTS225", 4, 8)]
-    assert problems(body)[0].hint == "write `version: STSv1`"
+    assert problems(body)[0].hint == "Write `version: STSv1`."
 
 
 def test_a_semicolon_is_told_and_the_value_still_read():

@@ -157,8 +157,8 @@ def test_raw_delimiters_are_encoded_with_a_warning(uri, normal, column):
 @pytest.mark.parametrize(
     ("uri", "code", "words"),
     [
-        ("mailto:a@example.org,mailto:b@example.org", "MTS323", "write a list"),
-        ("mailto:a@example.org!10m", "MTS323", "write mailto:a@example.org"),
+        ("mailto:a@example.org,mailto:b@example.org", "MTS323", "Write a list"),
+        ("mailto:a@example.org!10m", "MTS323", "Write `mailto:a@example.org`."),
         ("mailto:a@example.org%2Cb@example.org", "MTS325", "list"),
         ("mailto:", "MTS325", ""),
         ("mailto:postmaster", "MTS325", ""),
@@ -168,8 +168,8 @@ def test_raw_delimiters_are_encoded_with_a_warning(uri, normal, column):
         ("mailto:a@[192.0.2.1]", "MTS325", ""),
         ("mailto:ü@example.org", "MTS322", ""),
         ("mailto:%C3%BC@example.org", "MTS325", ""),
-        ("a@example.org", "MTS322", "write mailto:a@example.org"),
-        ("<mailto:a@example.org>", "MTS322", "write mailto:a@example.org"),
+        ("a@example.org", "MTS322", "Write `mailto:a@example.org`."),
+        ("<mailto:a@example.org>", "MTS322", "Write `mailto:a@example.org`."),
         ("reports", "MTS322", "mailto: or https:"),
         ("mailto:a@example.org mailto:b@example.org", "MTS322", "comma"),
         ("https://example.org/%zz", "MTS322", "%25"),

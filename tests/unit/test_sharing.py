@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mtasts_deploy.deployment import Selection
 from mtasts_deploy.plan.model import Plan, Verdict
+from mtasts_deploy.plan.selection import Selection
 from mtasts_deploy.plan.sharing import shared
 from mtasts_deploy.rfc.names import Domain
 from tests.deployments import Sandbox, zone

@@ -80,9 +80,24 @@ class TestRead:
         with pytest.raises(ValueError, match="does not lie in the zone"):
             zone_text.read("", ZONE, ["_mta-sts.example.net"], provider="local", shown="z.yaml")
 
-    @pytest.mark.parametrize("text", ["", "---\n", "# only\n", "{}\n", "~\n", "--- {}\n...\n"])
-    def test_an_empty_file_is_an_empty_zone(self, text):
+    @pytest.mark.parametrize("text", ["{}\n", "--- {}\n...\n"])
+    def test_an_empty_mapping_is_an_empty_zone(self, text):
         assert facts(text).names == {}
+
+    @pytest.mark.parametrize("text", ["", "---\n", "# only\n", "~\n"])
+    def test_an_empty_file_is_taken_for_a_failed_write(self, text):
+        found = zone_text.read(text, ZONE, [STS], provider="local", shown="z.yaml")
+        assert isinstance(found, Unknown)
+        assert found.reason.code == "MTS456"
+
+    @pytest.mark.parametrize(("text", "after"), [("{key}", "{{}}\n"), ("---\n# c\n{key}", "---\n# c\n{{}}\n")])
+    def test_a_zone_that_loses_its_last_record_stays_a_zone(self, text, after):
+        before = text.format(key="_mta-sts:\n  type: TXT\n  value: v=STSv1\\; id=1\\;\n")
+        name = "_mta-sts.example.com"
+        emptied = edit(before, ZONE, [TxtEdit(name=name, values=(), ttl=3600)], shown="z.yaml")
+        assert emptied == after.format()
+        again = edit(emptied, ZONE, [TxtEdit(name=name, values=("v=STSv1; id=1;",), ttl=3600)], shown="z.yaml")
+        assert facts(again).at(name).txt is not None
 
 
 class TestAliases:
@@ -235,7 +250,7 @@ class TestRemove:
 
     def test_the_last_key_goes_and_the_final_newline_is_as_it_was(self):
         assert put("a: {type: A, value: 1.1.1.1}\n_mta-sts: {type: TXT, value: a}") == "a: {type: A, value: 1.1.1.1}"
-        assert put("---\n# c\n_mta-sts: {type: TXT, value: a}\n") == "---\n# c\n"
+        assert put("---\n# c\n_mta-sts: {type: TXT, value: a}\n") == "---\n# c\n{}\n"
         assert put("_mta-sts: {type: TXT, value: a}\n...\n") == "{}\n...\n"
 
     @pytest.mark.parametrize(
@@ -338,3 +353,27 @@ def test_ten_thousand_keys_are_edited_in_one_pass():
     text = "".join(f"_mta-sts.d{i:05}:\n  type: TXT\n  value: v=STSv1\\; id=0\\;\n" for i in range(2000))
     edits = [TxtEdit(name=f"_mta-sts.d{i:05}.example.com", values=(NEW,), ttl=3600) for i in range(2000)]
     assert edit(text, ZONE, edits, shown="z.yaml") == text.replace("id=0", "id=1")
+
+
+def test_two_values_become_one_beside_a_new_key():
+    before = (
+        "'':\n  - type: MX\n    value: {exchange: mx.example.com., preference: 10}\n"
+        "_mta-sts:\n  type: TXT\n  values:\n    - v=STSv1\\; id=abc\\;\n    - v=STSv1\\; id=def\\;\n"
+    )
+    edits = [
+        TxtEdit(name="_mta-sts.example.com", values=("v=STSv1; id=1;",), ttl=3600),
+        TxtEdit(name="_smtp._tls.example.com", values=("v=TLSRPTv1; rua=mailto:a@example.org",), ttl=3600),
+    ]
+    after = edit(before, ZONE, edits, shown="z.yaml")
+    found = zone_text.read(after, ZONE, ["_mta-sts.example.com", "_smtp._tls.example.com"], provider="local", shown="z.yaml")
+    assert isinstance(found, ZoneFacts)
+    assert {name: facts.txt.values for name, facts in found.names.items() if facts.txt} == {
+        "_mta-sts.example.com": ("v=STSv1; id=1;",),
+        "_smtp._tls.example.com": ("v=TLSRPTv1; rua=mailto:a@example.org",),
+    }
+
+
+def test_a_crlf_zone_gets_no_blank_lines():
+    before = "a: {type: A, value: 192.0.2.1}\r\nz: {type: A, value: 192.0.2.2}\r\n"
+    edits = [TxtEdit(name="_mta-sts.example.com", values=("v=STSv1; id=1;",), ttl=3600)]
+    assert "\r\n\r\n" not in edit(before, ZONE, edits, shown="z.yaml")
