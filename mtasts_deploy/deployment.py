@@ -1,6 +1,6 @@
 """The composition root: a declaration becomes targets, hosts, state; and `plan`, `apply`, `rollback`, `status` are calls on them.
 
-The only code that names a concrete adapter. Tests build a `Deployment` with adapters of their own.
+Concrete adapters are made by `adapters`. Tests build a `Deployment` with adapters of their own.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mtasts_deploy import adapters
 from mtasts_deploy.apply.barrier import PATIENCE
 from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.prepare import stale
@@ -20,7 +20,7 @@ from mtasts_deploy.apply.recheck import checked, without
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.run import OnError, run
 from mtasts_deploy.apply.work import Stop, Tools, Work
-from mtasts_deploy.declaration.model import ZONE_FILES, Confirm, Declaration, DomainSettings, ProviderSpec, Sts
+from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import Refused, UsageError
 from mtasts_deploy.ledger.model import Entry
@@ -31,6 +31,7 @@ from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
 from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
 from mtasts_deploy.plan.selection import Lifted, Selection
+from mtasts_deploy.plan.sharing import guard_shared, shared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
 
@@ -88,16 +89,13 @@ class Deployment:
     @classmethod
     def of(cls, declaration: Declaration, looking: Looking | None = None) -> Deployment:
         """The deployment that a declaration describes, looking at the world in this way. Touches nothing yet."""
-        from mtasts_deploy.hosting.directory import DirectoryHost
-        from mtasts_deploy.state.directory import DirectoryState
-
         base = declaration.directory
         return cls(
             declaration=declaration,
-            targets={name: _target(spec, base) for name, spec in declaration.providers.items()},
-            hosts={name: DirectoryHost(name, base / spec.path, spec.path) for name, spec in declaration.hosts.items()},
-            store=DirectoryState(base / declaration.state.path, declaration.state.path),
-            fetcher=lambda: _strict(looking or Looking()),
+            targets={name: adapters.target(spec, base) for name, spec in declaration.providers.items()},
+            hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
+            store=adapters.state(declaration.state, base),
+            fetcher=lambda: adapters.fetcher(looking or Looking()),
         )
 
     def plan(self, selection: Selection | None = None, lifted: Lifted | None = None) -> Plan:
@@ -179,6 +177,11 @@ class Deployment:
         https = settings.confirm is Confirm.HTTPS
         return Place(domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed, https=https)
 
+    def _sharers(self) -> dict[str, list[Domain]]:
+        """The declared domains whose policies are one file, by its location."""
+        publishing = (settings for settings in self.declaration.domains.values() if settings.sts is Sts.PUBLISH)
+        return shared((self.hosts[settings.host].location(settings.domain), settings.domain) for settings in publishing)
+
     def _two_writers(self, world: World) -> Mapping[Domain, Diagnostic]:
         """What stops domains in whose zone both octodns-sync and `deploy apply` would write, whichever domains were asked for."""
         declared = self.declaration.domains.values()
@@ -205,7 +208,7 @@ class Deployment:
         strays = {} if selection.partial else self._stray_places(book)
         looked = [*places.values(), *strays.values()]
         world = self._world(looked)
-        seen = world.observe(looked)
+        seen = world.observe(looked, book.get)
         now = self.clock()
         stops = self._two_writers(world)
         plans = [
@@ -213,7 +216,7 @@ class Deployment:
             for domain, settings in sorted(chosen.items())
         ]
         findings = tuple(stray(domain) for domain in strays if seen[domain].ids or seen[domain].unknown)
-        plan = Plan(domains=tuple(plans), created=now, partial=selection.partial, strays=findings)
+        plan = Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=selection.partial, strays=findings)
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
 
@@ -228,7 +231,7 @@ class Deployment:
     def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings], *, partial: bool) -> Survey:
         places = {settings.domain: self._place(settings) for settings in chosen}
         world = self._world(places.values())
-        seen = world.observe(places.values())
+        seen = world.observe(places.values(), book.get)
         now = self.clock()
         stops = self._two_writers(world)
         plans = [
@@ -238,14 +241,16 @@ class Deployment:
         runs = {before for settings in chosen if (before := book.entry(settings.domain).before) and not before.taken}
         said = sorted({f"run {before.run} of {before.at:%Y-%m-%d %H:%M} UTC" for before in runs})
         heading = f"Takes back {' and '.join(said)}." if said else "There is nothing to take back."
-        return Survey(plan=Plan(domains=tuple(plans), created=now, partial=partial, heading=heading), seen=seen, places=places)
+        return Survey(
+            plan=Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=partial, heading=heading), seen=seen, places=places
+        )
 
     def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
         world = self._world(places.values())
-        seen = world.observe(places.values())
+        seen = world.observe(places.values(), book.get)
         now = self.clock()
         stops = self._two_writers(world)
         plans: list[DomainPlan] = []
@@ -259,7 +264,9 @@ class Deployment:
                 fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
                 plans.append(checked(plan, blocked(fresh, stops.get(plan.domain))))
         return Survey(
-            plan=Plan(domains=tuple(plans), created=saved.created, partial=saved.partial, strays=saved.strays), seen=seen, places=places
+            plan=Plan(domains=guard_shared(plans, self._sharers()), created=saved.created, partial=saved.partial, strays=saved.strays),
+            seen=seen,
+            places=places,
         )
 
     def _stray_places(self, book: Book) -> dict[Domain, Place]:
@@ -293,13 +300,13 @@ class Deployment:
 
         works = [self._work(plan) for plan in survey.plan.acting]
         run_id = secrets.token_hex(4)
-        world = self._world()
+        log = RunLog(self.store, run_id, self.clock)
         tools = Tools(
             run=run_id,
-            world=world,
+            world=self._world(),
             book=book,
             lease=lease,
-            log=RunLog(self.store, run_id, self.clock),
+            log=log,
             clock=self.clock,
             emit=self.emit,
             stop=self.stop,
@@ -315,7 +322,11 @@ class Deployment:
             back = self._rollback_survey(book, [work.settings for work in changed], partial=True)
             return [self._backwards(tools, plan) for plan in back.plan.domains]
 
-        return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
+        try:
+            return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
+        finally:
+            if (warning := log.close()) is not None:
+                self.emit(Event(stage=Stage.COMMIT, what="warning", finding=warning))
 
     def _backwards(self, tools: Tools, plan: DomainPlan) -> Work:
         """A domain to be taken back; it ends at once where nothing can or need be done."""
@@ -330,31 +341,6 @@ class Deployment:
     def _work(self, plan: DomainPlan) -> Work:
         settings = self.declaration.domains[plan.domain]
         return Work(plan=plan, settings=settings, place=self._place(settings))
-
-
-def _target(spec: ProviderSpec, base: Path) -> Target:
-    """The target of a provider block: zone files by themselves, everything else through octoDNS."""
-    if spec.class_name != ZONE_FILES or spec.source is not None:
-        from mtasts_deploy.dns.octodns_target import OctodnsTarget
-
-        return OctodnsTarget(spec)
-    from mtasts_deploy.dns.local import LocalTarget
-
-    directory = str(spec.options["directory"])
-    return LocalTarget(
-        spec.name,
-        base / directory,
-        shown=directory,
-        default_ttl=int(str(spec.options.get("default_ttl", 3600))),
-        escaped_semicolons=bool(spec.options.get("escaped_semicolons", True)),
-    )
-
-
-def _strict(looking: Looking) -> Fetcher:
-    """What fetches policies as strict senders do. Raises `UsageError` where no root certificates can be read."""
-    from mtasts_deploy.sender.https import StrictFetcher  # urllib3 and ssl: 60 ms, and only a run that fetches needs them
-
-    return StrictFetcher(looking)
 
 
 def _open(entry: Entry) -> bool:

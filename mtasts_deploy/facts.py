@@ -93,10 +93,22 @@ class ZoneFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostedPolicy:
-    """A policy file as it is on its host. `version` is the host's own mark of this very object, for a conditional put."""
+    """A policy file as it is on its host. `version` is the host's own mark of this very object, for a conditional put.
+
+    `mark` is set where the host shows a mark in its listings by which these bytes can be known again without reading them.
+    """
 
     body: bytes
     version: str
+    mark: str | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPolicies:
+    """What is remembered of one policy file: bytes that were there or may be, and bytes by the mark that the host has shown for them."""
+
+    bodies: tuple[bytes, ...] = ()
+    marks: Mapping[str, bytes] = field(default_factory=dict)
 
 
 POLICY_LIMIT = 65536

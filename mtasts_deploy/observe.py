@@ -17,6 +17,7 @@ from mtasts_deploy.errors import MtastsError
 from mtasts_deploy.facts import HostedPolicy, LiveMx, MxSet, NameFacts, RecordKind, Unknown, ZoneFacts, ZoneName, fingerprint
 from mtasts_deploy.hosting.interface import Host
 from mtasts_deploy.ledger.events import Look
+from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.records import parse_sts
 
@@ -172,8 +173,11 @@ class World:
         names = (place.domain.sts_record, place.domain.tlsrpt_record)
         return frozenset(zone for name in names for _, zone in asked.names[name])
 
-    def observe(self, places: Iterable[Place]) -> dict[Domain, Observed]:
-        """Look at every domain. Every zone is read once, whatever the number of its domains."""
+    def observe(self, places: Iterable[Place], remembered: Callable[[Domain], Entry | None] = lambda _: None) -> dict[Domain, Observed]:
+        """Look at every domain. Every zone is read once, whatever the number of its domains.
+
+        `remembered` gives the ledger's entries: a host need not send the bytes that it shows to be the known ones.
+        """
         places = list(places)
         self._find_zones(places)
         asked = [_Asked(place, self) for place in places]
@@ -186,7 +190,10 @@ class World:
         by_host: dict[str, list[Domain]] = defaultdict(list)
         for one in asked:
             by_host[one.place.host].append(one.place.domain)
-        hosted = {host: self.hosts[host].read(domains) for host, domains in by_host.items()}
+        hosted = {
+            host: self.hosts[host].read(domains, {domain: entry.known(host) for domain in domains if (entry := remembered(domain))})
+            for host, domains in by_host.items()
+        }
         return {
             one.place.domain: one.observed(
                 facts, hosted[one.place.host].get(one.place.domain), self.hosts[one.place.host].location(one.place.domain)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.dns.interface import Guarantee
 from mtasts_deploy.errors import HostError, ProviderError, Refused, StateConflict
-from mtasts_deploy.facts import HostedPolicy, MxSet, NameFacts, RecordChange, TxtSet, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import HostedPolicy, KnownPolicies, MxSet, NameFacts, RecordChange, TxtSet, Unknown, ZoneFacts, ZoneName
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.state.interface import Stored
 
@@ -123,7 +123,12 @@ class MemoryHost:
     def location(self, domain: Domain) -> str:
         return f"policies/{domain.policy_host}/.well-known/mta-sts.txt"
 
-    def read(self, domains: Collection[Domain]) -> Mapping[Domain, HostedPolicy | Unknown | None]:
+    edge_ttl: int | None = None
+    purges: list[tuple[Domain, ...]] = field(default_factory=list)
+
+    def read(
+        self, domains: Collection[Domain], known: Mapping[Domain, KnownPolicies] | None = None
+    ) -> Mapping[Domain, HostedPolicy | Unknown | None]:
         self.faults("fetch")
         return {
             domain: HostedPolicy(body=self.files[domain], version=_mark(self.files[domain])) for domain in domains if domain in self.files
@@ -143,6 +148,12 @@ class MemoryHost:
             raise HostError(Diagnostic(code="MTS741", message="changed"), written=False)
         del self.files[domain]
         self.faults(f"removed {domain}")
+
+    def purge(self, domains: Collection[Domain], waiting: Callable[[], None]) -> bool:
+        self.faults("purge")
+        waiting()
+        self.purges.append(tuple(domains))
+        return True
 
 
 @dataclass
@@ -174,6 +185,9 @@ class MemoryState:
     def append(self, key: str, data: bytes) -> None:
         self.objects[key] = self.objects.get(key, b"") + data
 
+    def flush(self) -> None:
+        pass
+
     def location(self, key: str) -> str:
         return f".mtasts/{key}"
 
@@ -187,7 +201,7 @@ def broken(what: str) -> Callable[[str], None]:
         finding = Diagnostic(code="MTS999", message=f"{call}: injected")
         if call.startswith(("put", "remove")):
             raise HostError(finding, written=False)
-        if call.startswith(("served", "removed")):
+        if call.startswith(("served", "removed", "purge")):
             raise HostError(finding)
         raise ProviderError(finding)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Final
 
 from mtasts_deploy.apply.report import Event, Outcome, Stage
@@ -12,7 +11,7 @@ from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError, LeaseLost
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
-from mtasts_deploy.ledger.events import Look, changing, digits_of, putting, read_back, removed, saw, stored, taking_back
+from mtasts_deploy.ledger.events import Look, changing, digits_of, placed, putting, read_back, removed, saw, stored, taking_back
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
@@ -47,6 +46,7 @@ def _prepare(tools: Tools, works: Sequence[Work]) -> None:
     for work in refused:
         # The put certainly did not happen, so its note is taken back: those bytes were never public.
         tools.book.set(work.plan.domain, earlier[work.plan.domain])
+    _purge(tools, [work for work in going if work.open and _serves(work)])
     _read_back(tools, [work for work in going if work.open])
     tools.book.save(tools.lease.prove)  # the note that the put was read back must outlive a run that ends while it waits
     barrier(tools, going)
@@ -55,6 +55,11 @@ def _prepare(tools: Tools, works: Sequence[Work]) -> None:
 
 def _puts(work: Work) -> bool:
     return any(isinstance(step, PutPolicy | RemovePolicy) for step in work.plan.steps)
+
+
+def _serves(work: Work) -> bool:
+    """Does it matter what caches serve: is something put or removed, or may a record move to bytes that an earlier run has put?"""
+    return any(isinstance(step, PutPolicy | RemovePolicy | Barrier) for step in work.plan.steps)
 
 
 def _compare(tools: Tools, work: Work, seen: Observed) -> None:
@@ -128,7 +133,7 @@ def _note(tools: Tools, work: Work, seen: Observed) -> Entry:
     put = next((step for step in work.plan.steps if isinstance(step, PutPolicy)), None)
     if put is not None:
         entry = putting(entry, put.body, now)
-    tools.book.set(work.plan.domain, replace(entry, dns=work.place.dns, host=work.place.host))
+    tools.book.set(work.plan.domain, placed(entry, work.place.dns, work.place.host))
     return without
 
 
@@ -155,6 +160,17 @@ def _put(tools: Tools, work: Work, refused: list[Work], lost: list[LeaseLost]) -
             return
 
 
+def _purge(tools: Tools, works: Sequence[Work]) -> None:
+    """Have caches forget the old bytes, once for all domains of a host; where they may not have, no record moves."""
+    for name in dict.fromkeys(work.place.host for work in works):
+        group = [work for work in works if work.place.host == name]
+        try:
+            tools.world.hosts[name].purge([work.plan.domain for work in group], tools.lease.prove)
+        except HostError as error:
+            for work in group:
+                work.end(tools, Stage.PREPARE, Outcome.FAILED, *error.diagnostics)
+
+
 def _read_back(tools: Tools, works: Sequence[Work]) -> None:
     """What the host holds must be the planned bytes. With `confirm: storage` that is the barrier; else the fetch follows."""
     fresh = fetch(tools, works)
@@ -164,7 +180,7 @@ def _read_back(tools: Tools, works: Sequence[Work]) -> None:
         entry = tools.book.entry(work.plan.domain)
         if isinstance(found, HostedPolicy):
             entry = saw(entry, Look(bodies=(found.body,)), now)
-            entry = (stored if work.place.https else read_back)(entry, found.body, now)
+            entry = (stored if work.place.https else read_back)(entry, found.body, now, found.mark)
         elif found is None:
             entry = removed(entry, now)
         tools.book.set(work.plan.domain, entry)

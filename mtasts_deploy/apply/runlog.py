@@ -45,6 +45,18 @@ class RunLog:
                 return self._given_up(error)
         return None
 
+    def close(self) -> Diagnostic | None:
+        """Have the store write what it has kept back; never raises, like `write`."""
+        with self._turn:
+            if self._failed:
+                return None
+            try:
+                self._store.flush()
+            except StateError as error:
+                self._failed = True
+                return self._given_up(error)
+        return None
+
     def _line(self, event: Mapping[str, object]) -> bytes:
         ours = {"format_version": FORMAT_VERSION, "time": self._now().astimezone(UTC).isoformat(), "run": self._run}
         return json.dumps({**ours, **event, **ours}, default=str, separators=(",", ":")).encode("ascii") + b"\n"

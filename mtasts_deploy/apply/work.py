@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -14,7 +14,7 @@ from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import HostedPolicy, RecordKind
-from mtasts_deploy.ledger.events import confirmed, digits_of, read_back, saw, stored, written_by_us
+from mtasts_deploy.ledger.events import confirmed, digits_of, placed, read_back, saw, stored, written_by_us
 from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.model import DomainPlan, SiteChange
@@ -138,7 +138,7 @@ def in_parallel(tools: Tools, action: Callable[[T], None], items: Iterable[T]) -
 
 def look_again(tools: Tools, works: Sequence[Work]) -> dict[Domain, Observed]:
     """Observe these domains afresh and note the looks in the ledger (not yet saved)."""
-    seen = tools.world.observe([work.place for work in works])
+    seen = tools.world.observe([work.place for work in works], tools.book.get)
     now = tools.clock()
     for work in works:
         note(tools, work.place, seen[work.plan.domain], now)
@@ -153,10 +153,9 @@ def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
     if not place.plugin:
         entry = written_by_us(entry)
     entry = saw(entry, seen.look(), now)
-    entry = settle(entry, seen, now, https=place.https)
     if entry.ids or entry.policies:
-        entry = replace(entry, dns=place.dns, host=place.host)
-    tools.book.set(seen.domain, entry)
+        entry = placed(entry, place.dns, place.host)
+    tools.book.set(seen.domain, settle(entry, seen, now, https=place.https))
 
 
 def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False) -> Entry:
@@ -165,7 +164,7 @@ def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False) 
     `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so.
     """
     if isinstance(seen.hosted, HostedPolicy):
-        entry = stored(entry, seen.hosted.body, now) if https else read_back(entry, seen.hosted.body, now)
+        entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark)
     live = [site.ours(RecordKind.STS) for site in seen.sts]
     if len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
         entry = confirmed(entry, seen.ids[0][0], now)

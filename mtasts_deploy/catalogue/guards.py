@@ -82,6 +82,16 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ref="RFC 8460 §3",
     ),
     Entry(
+        code="MTS409",
+        title="Domains that share a policy file are to get different policies",
+        why="The file can hold only one policy. Whichever domain were put last, the other's id would name bytes that are not served, and "
+        "senders would file one domain's policy under the other. " + _STAYS,
+        fix="Let the `key` of the host have `{policy_host}`, so that each domain has a file of its own. If they are to share one, give "
+        "them the same settings and MX hosts, and apply them together (no `--domain` for one of them).",
+        bad="hosts: {cdn: {type: s3, bucket: policies.example.com, key: mta-sts.txt}}",
+        good='hosts: {cdn: {type: s3, bucket: policies.example.com, key: "{policy_host}/mta-sts.txt"}}',
+    ),
+    Entry(
         code="MTS410",
         title="`confirm: storage` beside a real provider",
         why="A look into the store of the host proves that the file is there, not that senders get it: a certificate, a redirect or a "

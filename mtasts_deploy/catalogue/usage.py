@@ -132,6 +132,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         good="deploy apply --ca-file /etc/ssl/certs/ca-certificates.crt",
     ),
     Entry(
+        code="MTS930",
+        title="It is not clear what the web server is to serve",
+        why=_NOTHING + " The set-up is made for the domains of one host of the declaration.",
+        fix="Name the host with `--host`: a bucket for cloudfront, a directory for nginx, caddy and github-pages.",
+        bad="deploy host nginx    (two hosts are directories that domains use)",
+        good="deploy host nginx --host web > /etc/nginx/conf.d/mta-sts.conf",
+    ),
+    Entry(
         code="MTS999",
         title="A bug in mtasts-deploy",
         why="The program met something that its authors did not think of. What is published stays valid at every moment of a run, and "

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mtasts_deploy import __version__
-from mtasts_deploy.cli import apply, init, look, plan, tools
+from mtasts_deploy.cli import apply, host, init, look, plan, tools
 from mtasts_deploy.diagnostics import Diagnostic
 
 app = typer.Typer(
@@ -50,6 +50,8 @@ for _command in (
     tools.unlock,
     tools.explain,
     tools.schema,
+    host.host,
+    host.permissions,
 ):
     app.command(_command.__name__)(_command)
 

@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Self
 
 from mtasts_deploy.apply.report import Event, Result, Stage
-from mtasts_deploy.declaration.model import ZONE_FILES, Confirm
+from mtasts_deploy.declaration.model import ZONE_FILES, Confirm, HostSpec
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.output.interface import RunReport, Shipment
 from mtasts_deploy.output.text import listed
@@ -149,13 +149,14 @@ def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
     declaration = deployment.declaration
     # What was fetched from its policy host is there already.
     policies = [domain for domain in changed if _puts(domain) and declaration.domains[domain.domain].confirm is Confirm.STORAGE]
-    folders = {declaration.hosts[declaration.domains[domain.domain].host].path for domain in policies}
+    hosts = (declaration.hosts[declaration.domains[domain.domain].host] for domain in policies)
+    folders = {host.path for host in hosts if isinstance(host, HostSpec)}
     providers = {change.provider for domain in changed for change in domain.records}
     zones = {str(spec.options["directory"]) for name in providers if (spec := declaration.providers[name]).class_name == ZONE_FILES}
     return Shipment(
         policies=tuple(sorted(_folder(path) for path in folders)),
         zones=tuple(sorted(_folder(path) for path in zones)),
-        domains=tuple(domain.domain for domain in policies),
+        domains=tuple(domain.domain for domain in policies) if folders else (),
         octodns=any(domain.hand_over is not None for domain in changed),
     )
 

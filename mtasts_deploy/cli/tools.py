@@ -25,7 +25,7 @@ RenderFormat = Literal["files", "zone", "octodns", "json"]
 
 @command()
 def validate(session: Session) -> int:
-    """Find every problem of the declaration and the zones. Works offline."""
+    """Find every problem of the declaration, and of the zones where all providers and hosts are directories. Works offline."""
     from mtasts_deploy.deployment import Deployment
     from mtasts_deploy.output.interface import Checked
 
@@ -34,9 +34,10 @@ def validate(session: Session) -> int:
     except DeclarationError as error:
         name, domains, found = str(session.shared.config or "mta-sts.yaml"), 0, error.diagnostics
     else:
-        plan = Deployment.of(declaration).plan()
         name, domains = str(declaration.path), len(declaration.domains)
-        found = (*declaration.warnings, *_offline(plan))
+        found = declaration.warnings
+        if declaration.local:
+            found = (*found, *_offline(Deployment.of(declaration).plan()))
     session.output.checked(Checked(name=name, domains=domains, findings=found))
     if session.people:
         session.messages.findings(found)
@@ -107,9 +108,11 @@ def _publications(session: Session, domain: list[str] | None, exclude: list[str]
 
 def _refuse_live(declaration: Declaration, output: Path) -> None:
     """Raises `UsageError` (MTS908) for a directory that `apply` looks after: whole zone files would be lost, policies go live untold."""
+    from mtasts_deploy.declaration.model import HostSpec
+
     base = declaration.directory
-    live = [str(spec.options["directory"]) for spec in declaration.providers.values()]
-    live += [str(spec.path) for spec in declaration.hosts.values()]
+    live = [str(spec.options["directory"]) for spec in declaration.providers.values() if spec.local]
+    live += [host.path for host in declaration.hosts.values() if isinstance(host, HostSpec)]
     if output.resolve() in {(base / path).resolve() for path in live}:
         message = f"{output} is not written to: it holds the zones or policies that `deploy apply` changes"
         raise UsageError(Diagnostic(code="MTS908", message=message, hint="Name a directory of its own: --output rendered"))

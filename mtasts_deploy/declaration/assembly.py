@@ -12,19 +12,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from mtasts_deploy.declaration import blocks, rules, shape
-from mtasts_deploy.declaration.model import (
-    ZONE_FILES,
-    Allowance,
-    Confirm,
-    Declaration,
-    DomainSettings,
-    HostSpec,
-    Places,
-    ProviderSpec,
-    StateSpec,
-)
-from mtasts_deploy.declaration.nodes import Node
+from mtasts_deploy.declaration import blocks, rules, shape, storage
+from mtasts_deploy.declaration.model import ZONE_FILES, Allowance, Confirm, Declaration, DomainSettings, Places, ProviderSpec
+from mtasts_deploy.declaration.nodes import Node, children_of
 from mtasts_deploy.declaration.settings import EMPTY, Block, Names, read_block
 from mtasts_deploy.declaration.shape import Fault
 from mtasts_deploy.declaration.sources import Source
@@ -81,21 +71,21 @@ class Assembly:
         self.problems: list[Diagnostic] = []
         self._sources = sources
         self._main = sources[0]
-        self._blocks: Mapping[str, Node] = _children(self._main.root)
+        self._blocks: Mapping[str, Node] = children_of(self._main.root)
         self._today = today
         self._lacking: dict[rules.Finding, tuple[_Entry, int]] = {}
         self._octodns = blocks.octodns(self._main, directory, self.problems)
         self._specs: Mapping[str, ProviderSpec] = {}
-        self._handlers = {"env", *_children(self._blocks.get("secret_handlers")), *self._octodns.handlers}
+        self._handlers = {"env", *children_of(self._blocks.get("secret_handlers")), *self._octodns.handlers}
 
     def declaration(self, path: Path, directory: Path) -> Declaration:
         """The declaration, complete only if `problems` has no error."""
         bad = self._shapes()
         entries, groups = self._entries()
         names = Names(
-            providers={"local": None, **_children(self._blocks.get("providers")), **self._octodns.providers},
-            hosts={"local": None, **_children(self._blocks.get("hosts"))},
-            profiles=_children(self._blocks.get("profiles")),
+            providers={"local": None, **children_of(self._blocks.get("providers")), **self._octodns.providers},
+            hosts={"local": None, **children_of(self._blocks.get("hosts"))},
+            profiles=children_of(self._blocks.get("profiles")),
             today=self._today,
         )
         defaults, profiles = self._shared(names, bad)
@@ -103,13 +93,13 @@ class Assembly:
         self._evaluate(groups, names, defaults, profiles)
         domains = self._settings(entries)
         self._closing(entries, profiles)
-        state = _children(self._blocks.get("state")).get("path")
+        hosts = storage.hosts(self._main, self.problems)
         return Declaration(
             path=path,
             directory=directory,
             providers=self._specs,
-            hosts=self._hosts(),
-            state=StateSpec(path=str(state.value) if state else ".mtasts"),
+            hosts=hosts,
+            state=storage.state(self._main, hosts, self._specs.values(), self.problems),
             domains=domains,
         )
 
@@ -132,17 +122,10 @@ class Assembly:
                     bad.add(fault.path)
         return bad
 
-    def _hosts(self) -> dict[str, HostSpec]:
-        specs = {"local": HostSpec(name="local", path="policies")}
-        for name, node in _children(self._blocks.get("hosts")).items():
-            path = _children(node).get("path")
-            specs[name] = HostSpec(name=name, path=str(path.value) if path else "", where=self._at(node))
-        return specs
-
     def _shared(self, names: Names, bad: set[shape.Path]) -> tuple[_Placed, dict[str, _Placed]]:
         defaults = self._block(("defaults",), self._blocks.get("defaults"), names, bad)
         profiles = {
-            name: self._block(("profiles", name), node, names, bad) for name, node in _children(self._blocks.get("profiles")).items()
+            name: self._block(("profiles", name), node, names, bad) for name, node in children_of(self._blocks.get("profiles")).items()
         }
         return defaults, profiles
 
@@ -162,7 +145,7 @@ class Assembly:
         groups: dict[str, _Group] = {}
         entries: dict[str, _Entry] = {}
         for source in self._sources:
-            node = _children(source.root).get("domains")
+            node = children_of(source.root).get("domains")
             if node is None or node.keys is None:
                 continue
             for name, (line, column) in node.keys.items():
@@ -305,11 +288,6 @@ class Assembly:
 
 def _placed_allowances(allow: Sequence[Allowance], node: Node, file: str) -> tuple[Allowance, ...]:
     return tuple(replace(one, where=shape.span(node, ("allow", index), file)) for index, one in enumerate(allow))
-
-
-def _children(node: Node | None) -> Mapping[str, Node]:
-    """The nodes of a mapping by key; nothing for what is no mapping."""
-    return node.children if node is not None and isinstance(node.children, dict) else {}
 
 
 def _diagnostic(finding: rules.Finding, where: Span, domain: str | None = None) -> Diagnostic:

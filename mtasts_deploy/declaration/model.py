@@ -22,6 +22,8 @@ LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "
 
 PLUGIN: Final = "plugin"
 """The value of `dns` that leaves the records to octodns-sync; no provider can have this name."""
+POLICY_KEY: Final = "{policy_host}/.well-known/mta-sts.txt"
+"""Where in a bucket a domain's policy is, unless the host says otherwise."""
 
 
 class Sts(Enum):
@@ -75,6 +77,11 @@ class ProviderSpec:
     claimed: tuple[str, ...] = ()
     source: str | None = None
 
+    @property
+    def local(self) -> bool:
+        """Is it nothing but files in a directory?"""
+        return self.class_name == ZONE_FILES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
@@ -87,11 +94,43 @@ class HostSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class S3HostSpec:
+    """A bucket where policy files are put.
+
+    `key` is a template with `{domain}` and `{policy_host}`, `prefix` stands before every key and is empty or ends with a slash; `edge_ttl`
+    is in seconds, `cloudfront` the id of a distribution; region and endpoint are None where boto3's configuration has them.
+    """
+
+    name: str
+    type: Literal["s3"] = "s3"
+    bucket: str
+    key: str = POLICY_KEY
+    prefix: str = ""
+    region: str | None = None
+    endpoint_url: str | None = None
+    cache_control: str = "max-age=60"
+    edge_ttl: int | None = None
+    cloudfront: str | None = None
+    where: Span | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StateSpec:
     """The directory of the ledger, the lock and the run logs; `path` is relative to the declaration's directory, or absolute."""
 
     type: Literal["directory"] = "directory"
     path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class S3StateSpec:
+    """A bucket that holds the ledger, the lock and the run logs below `prefix`, which is empty or ends with a slash."""
+
+    type: Literal["s3"] = "s3"
+    bucket: str
+    prefix: str = ""
+    region: str | None = None
+    endpoint_url: str | None = None
 
 
 class Places(Mapping[str, Span]):
@@ -159,7 +198,16 @@ class Declaration:
     path: Path
     directory: Path
     providers: Mapping[str, ProviderSpec]
-    hosts: Mapping[str, HostSpec]
-    state: StateSpec
+    hosts: Mapping[str, HostSpec | S3HostSpec]
+    state: StateSpec | S3StateSpec
     domains: Mapping[Domain, DomainSettings]
     warnings: tuple[Diagnostic, ...] = ()
+
+    @property
+    def local(self) -> bool:
+        """Can everything that it names be looked at without a network?"""
+        return (
+            all(provider.local for provider in self.providers.values())
+            and all(isinstance(host, HostSpec) for host in self.hosts.values())
+            and isinstance(self.state, StateSpec)
+        )

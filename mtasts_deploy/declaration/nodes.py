@@ -7,7 +7,7 @@ the merge key `<<` is not: profiles and defaults do what it is used for. Lines a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 import yaml
@@ -56,6 +56,11 @@ class Node(NamedTuple):
     text: str | None = None
     children: Any = None
     keys: dict[str, tuple[int, int]] | None = None
+
+
+def children_of(node: Node | None) -> Mapping[str, Node]:
+    """The nodes of a mapping by key; nothing for what is no mapping."""
+    return node.children if node is not None and isinstance(node.children, dict) else {}
 
 
 class _Stop(Exception):

@@ -148,6 +148,59 @@ class Directory(_Shape):
     """The directory, relative to the declaration."""
 
 
+Bucket = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$")]
+Prefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]*$")]
+Region = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+Endpoint = Annotated[str, Field(pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")]
+
+
+class S3State(_Shape):
+    """A private bucket of S3, or of a server that keeps to its conditional writes."""
+
+    type: Literal["s3"]
+    """What kind it is."""
+    bucket: Bucket
+    """The name of the bucket, which holds no policies."""
+    prefix: Prefix = ""
+    """What stands before the keys of all objects, as a directory. Default: nothing."""
+    region: Region = ""
+    """The region of the bucket. Default: as boto3 is configured."""
+    endpoint_url: Endpoint = ""
+    """The address of a server that is not AWS. Default: as boto3 is configured."""
+
+
+class S3Host(_Shape):
+    """A bucket of S3, or of a server that speaks its protocol; boto3 finds the credentials."""
+
+    type: Literal["s3"]
+    """What kind it is."""
+    bucket: Bucket
+    """The name of the bucket."""
+    key: Text = "{policy_host}/.well-known/mta-sts.txt"
+    """The key of a domain's policy, with {domain} and {policy_host}. Default: {policy_host}/.well-known/mta-sts.txt."""
+    prefix: Prefix = ""
+    """What stands before every key, as a directory. Default: nothing."""
+    region: Region = ""
+    """The region of the bucket. Default: as boto3 is configured."""
+    endpoint_url: Endpoint = ""
+    """The address of a server that is not AWS. Default: as boto3 is configured."""
+    cache_control: Annotated[str, Field(pattern=r"^[\x20-\x7e]+$")] = "max-age=60"
+    """The Cache-Control of the policies. Default: max-age=60."""
+    edge_ttl: Duration = 60
+    """For how long caches in front may serve an old policy: seconds, or 90s, 15m, 12h. Default: found out."""
+    cloudfront: Annotated[str, Field(pattern=r"^[A-Z0-9]{6,32}$")] = ""
+    """The id of the CloudFront distribution in front, whose caches are invalidated after each put. Default: none."""
+
+
+def _store(value: Any) -> str:
+    """Which of the two shapes a host or the state is meant to have; the names cannot be keys in the file."""
+    return "an S3 bucket" if isinstance(value, dict) and value.get("type") == "s3" else "a directory"
+
+
+AnyHost = Annotated[Annotated[Directory, Tag("a directory")] | Annotated[S3Host, Tag("an S3 bucket")], Discriminator(_store)]
+AnyState = Annotated[Annotated[Directory, Tag("a directory")] | Annotated[S3State, Tag("an S3 bucket")], Discriminator(_store)]
+
+
 class Included(_Shape):
     """A file that is included: domains, and further files."""
 
@@ -170,10 +223,10 @@ class Root(Included):
     """Secret handlers by name, as octoDNS has them; `env` exists without being declared."""
     limits: dict[Name, Limit] | None = None
     """Limits by the name of the provider."""
-    hosts: dict[Name, Directory] | None = None
+    hosts: dict[Name, AnyHost] | None = None
     """Policy hosts by name. `local` (the directory policies/) exists without being declared."""
-    state: Directory | None = None
-    """Where the ledger, the lock and the run logs are. Default: the directory .mtasts."""
+    state: AnyState | None = None
+    """Where the ledger, the lock and the run logs are. Default: the directory .mtasts, while all providers and hosts are directories."""
     defaults: Settings | None = None
     """Settings for every domain."""
     profiles: dict[Name, Settings | None] | None = None
@@ -196,7 +249,7 @@ def keys_of(shape: type[BaseModel]) -> list[str]:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft-07) of the main file, for editors; descriptions are the docstrings of the shapes."""
     schema = adapter(Root).json_schema(by_alias=True)
-    shapes = {shape.__name__: shape for shape in (Zones, Allow, Settings, Domain, Provider, Octodns, Limit, Directory)}
+    shapes = {shape.__name__: shape for shape in (Zones, Allow, Settings, Domain, Provider, Octodns, Limit, Directory, S3Host, S3State)}
     definitions = schema.pop("$defs", {})
     converted: dict[str, Any] = _draft7(_documented(schema, Root))
     converted["definitions"] = {name: _draft7(_documented(definitions[name], shapes[name])) for name in sorted(definitions)}

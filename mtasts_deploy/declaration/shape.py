@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from mtasts_deploy.declaration import schema
 from mtasts_deploy.declaration.model import ZONE_FILES
 from mtasts_deploy.declaration.nodes import Node
-from mtasts_deploy.declaration.wording import close, described, did_you_mean, shown
+from mtasts_deploy.declaration.wording import CREDENTIAL, close, described, did_you_mean, shown
 from mtasts_deploy.diagnostics import Diagnostic, Problem, Severity, Span
 
 Path = tuple[str | int, ...]
@@ -87,7 +87,7 @@ _YES = dict.fromkeys(("yes", "Yes", "YES", "on", "On", "ON", "y", "1"), "Write t
 _BLOCK = "Write `{0}:` and the keys below it, indented."
 _NAMED = "a mapping from names to their {0}"
 _CLASSES = f"For example octodns_route53.Route53Provider, or {ZONE_FILES} for zone files."
-_LATER = "This version can only use directories; write `type: directory` and a `path`."
+_KINDS = "Write `type: directory` and a `path`, or `type: s3` and a `bucket`."
 
 EXPECTED: Final[Mapping[str, Expected]] = {
     "sts": Expected(text="true, false or elsewhere", one_of=("elsewhere",), hints=_NO | _YES, hint="Leave it out to publish a policy."),
@@ -133,7 +133,7 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "hosts": Expected(text=_NAMED.format("types and paths"), hint=_BLOCK.format("hosts")),
     "profiles": Expected(text=_NAMED.format("settings"), hint=_BLOCK.format("profiles")),
     "domains": Expected(text="a mapping from mail domains to their settings", hint="End each domain with a colon: `example.com:`."),
-    "state": Expected(text="a mapping with `type` and `path`", hint="Write `state: {type: directory, path: .mtasts}`."),
+    "state": Expected(text="a mapping with `type`", hint="Write `state: {type: directory, path: .mtasts}`."),
     "defaults": Expected(text="a mapping from settings to their values", hint=_BLOCK.format("defaults")),
     "octodns": Expected(text="the path of an octoDNS configuration", hint="For example config/production.yaml."),
     "secret_handlers": Expected(text=_NAMED.format("classes and options"), hint=_BLOCK.format("secret_handlers")),
@@ -144,8 +144,18 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "directory": Expected(text="the path of a directory", hint="For example zones."),
     "default_ttl": Expected(text="1 to 604800 seconds", hint="For example 3600."),
     "escaped_semicolons": Expected(text="true or false", hints=_NO | _YES, hint="Leave it out unless octoDNS has it."),
-    "type": Expected(text="directory", one_of=("directory",), hint=_LATER),
+    "type": Expected(text="directory or s3", one_of=("directory", "s3"), hint=_KINDS),
     "path": Expected(text="the path of a directory", hint="For example policies."),
+    "bucket": Expected(text="the name of a bucket", hint="For example policies.example.com."),
+    "key": Expected(
+        text="the key of an object, with {domain} or {policy_host}", hint="Leave it out for {policy_host}/.well-known/mta-sts.txt."
+    ),
+    "prefix": Expected(text="the beginning of keys, without a slash in front", hint="For example prod/."),
+    "region": Expected(text="the name of a region", hint="For example eu-central-1."),
+    "endpoint_url": Expected(text="an http: or https: address", hint="For example https://s3.example.net; leave it out for AWS."),
+    "cache_control": Expected(text="a Cache-Control header", hint="For example max-age=60."),
+    "edge_ttl": Expected(code="MTS250", text="1 to 31557600 seconds, or 90s, 15m, 12h, 7d", hint="For example 10m."),
+    "cloudfront": Expected(text="the id of a CloudFront distribution", hint="For example E2QWRUHAPOMQZL."),
 }
 
 # What an item of a mapping with free names is: by the key above it.
@@ -162,9 +172,10 @@ _ITEMS: Final = {
         "the limit of",
         Expected(text="a mapping with `max_in_flight` and `per_second`", hint="For example {max_in_flight: 4, per_second: 5}."),
     ),
-    "hosts": ("the host", Expected(text="a mapping with `type` and `path`", hint="For example {type: directory, path: policies}.")),
+    "hosts": ("the host", Expected(text="a mapping with `type`", hint="For example {type: directory, path: policies}.")),
     "profiles": ("the profile", Expected(text="a mapping from settings to their values", hint="For example {mode: enforce, max_age: 1w}.")),
 }
+_STORES: Final = (schema.Directory, schema.S3Host, schema.S3State)
 _FILE: Final = Expected(text="a mapping", hint="Begin the main file with `version: 1`; an included file with `domains:`.")
 _DOMAIN: Final = Expected(text="empty, or a mapping from settings to their values", hint="To name a profile, write {profile: NAME}.")
 
@@ -180,6 +191,10 @@ class Context:
 ROOT: Final = Context(noun="the declaration", shape=schema.Root)
 INCLUDED: Final = Context(noun="an included file", shape=schema.Included)
 DOMAIN: Final = Context(noun="a domain", shape=schema.Domain)
+_S3: Final = {
+    "hosts": Context(noun="an S3 host", shape=schema.S3Host),
+    "state": Context(noun="an S3 state", shape=schema.S3State),
+}
 _BELOW: Final = {
     "providers": Context(noun="this provider", shape=schema.Provider),
     "secret_handlers": Context(noun="this secret handler", shape=schema.Octodns),
@@ -240,7 +255,7 @@ def _walk(node: Node, loc: Sequence[str | int], kind: str) -> tuple[Path, bool]:
 def _setting(path: Path) -> Path:
     """The path down to the setting whose value can be one of several kinds: its errors are one fault."""
     for place, step in enumerate(path):
-        if not _is_name(path, place) and step in ("mx", "tlsrpt", "dns", "zone", "max_age", "include"):
+        if not _is_name(path, place) and step in ("mx", "tlsrpt", "dns", "zone", "max_age", "edge_ttl", "include"):
             return path[: place + 1]
     return path
 
@@ -251,20 +266,27 @@ def _group(node: Node, group: list[tuple[Path, str, bool]], context: Context) ->
     kinds = {path: (kind, key) for path, kind, key in group if len(path) == deepest}
     for path, (kind, key) in kinds.items():
         if kind == "extra_forbidden":
-            yield _unknown(path, _context(path, context))
+            yield _unknown(path, _context(node, path, context))
         elif kind == "missing":
-            yield _missing(path, _context(path, context))
+            yield _missing(path, _context(node, path, context))
         elif key:
             yield _bad_name(path)
         else:
             yield _unexpected(node, path, context)
 
 
-def _context(path: Path, context: Context) -> Context:
+def _context(node: Node, path: Path, context: Context) -> Context:
     for place in reversed(range(len(path) - 1)):
         if not _is_name(path, place) and path[place] in _BELOW:
-            return _BELOW[str(path[place])]
+            section = str(path[place])
+            return _S3[section] if section in _S3 and _of_s3(node, path[:-1]) else _BELOW[section]
     return context
+
+
+def _of_s3(node: Node, path: Path) -> bool:
+    for step in path:
+        node = node.children[step]
+    return isinstance(node.value, dict) and node.value.get("type") == "s3"
 
 
 def _is_name(path: Path, place: int) -> bool:
@@ -275,6 +297,10 @@ def _is_name(path: Path, place: int) -> bool:
 def _unknown(path: Path, context: Context) -> Fault:
     name = str(path[-1])
     known = schema.keys_of(context.shape)
+    if context.shape in _STORES and CREDENTIAL.search(name):
+        message = f"{shown(name)} stands in {context.noun}: credentials never stand in a declaration"
+        hint = "Remove it. boto3 finds credentials by itself: AWS_PROFILE, AWS_ACCESS_KEY_ID, a role; `deploy permissions` says for what."
+        return Fault(path=path, code="MTS788", message=message, key=True, hint=hint)
     what = "option" if context.shape is schema.Provider else "key" if context.shape in (schema.Root, schema.Included) else "setting"
     message = f"{shown(name)} is no {what} of {context.noun}"
     return Fault(path=path, code="MTS120", message=message, key=True, hint=_elsewhere(name, context) or did_you_mean(name, known, ""))

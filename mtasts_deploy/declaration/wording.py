@@ -9,6 +9,8 @@ from typing import Any, Final
 
 SECRET: Final = re.compile(r"secret|token|password|api[-_]?key", re.IGNORECASE)
 """Keys whose values are never shown, and must not stand in a file."""
+CREDENTIAL: Final = re.compile(SECRET.pattern + "|access[-_]?key|credential|^(?:aws_)?profile$|^role_arn$", re.IGNORECASE)
+"""Keys with which people give credentials to a bucket."""
 
 
 def shown(text: str, limit: int = 60) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError
-from mtasts_deploy.facts import HostedPolicy, Unknown
+from mtasts_deploy.facts import HostedPolicy, KnownPolicies, Unknown
 from mtasts_deploy.files import (
     Trouble,
     directory_below,
@@ -53,6 +53,7 @@ class DirectoryHost:
 
     def __init__(self, name: str, root: Path, shown: str) -> None:
         self.name = name
+        self.edge_ttl: int | None = None
         self._root = str(root)
         self._shown = shown
 
@@ -60,8 +61,11 @@ class DirectoryHost:
         """The path of that domain's file, as people see it."""
         return f"{self._shown}/{domain.policy_host}/{_FOLDER}/{_NAME}"
 
-    def read(self, domains: Collection[Domain]) -> Mapping[Domain, HostedPolicy | Unknown | None]:
+    def read(
+        self, domains: Collection[Domain], known: Mapping[Domain, KnownPolicies] | None = None
+    ) -> Mapping[Domain, HostedPolicy | Unknown | None]:
         """The files as they are now; None where there is none, Unknown where one is unreadable, no plain file or over 65536 bytes."""
+        del known  # looking at a file costs as much as reading it
         return {domain: self._read(domain) for domain in domains}
 
     def put(self, domain: Domain, body: bytes, expected: str | None) -> str:
@@ -82,6 +86,11 @@ class DirectoryHost:
             self._compare(domain, None, expected)
         with self._changing("remove", domain, expected) as folder:
             remove_file(_NAME, dir_fd=folder)
+
+    def purge(self, domains: Collection[Domain], waiting: Callable[[], None]) -> bool:
+        """Nothing: no cache in front of a directory is known here."""
+        del domains, waiting
+        return False
 
     def _read(self, domain: Domain) -> HostedPolicy | Unknown | None:
         try:

@@ -134,7 +134,10 @@ def _sparse(**values: object) -> dict[str, object]:
 def _json(entry: Entry) -> Json:
     return _sparse(
         policies={
-            digits: {**_body_json(policy.body), **_sparse(since=policy.since, until=policy.until, read_back=policy.read_back)}
+            digits: {
+                **_body_json(policy.body),
+                **_sparse(since=policy.since, until=policy.until, read_back=policy.read_back, mark=policy.mark),
+            }
             for digits, policy in entry.policies.items()
         },
         ids={
@@ -196,6 +199,7 @@ def _entry(raw: Json) -> Entry:
                 since=_moment(policy["since"]),
                 until=_maybe(policy.get("until")),
                 read_back=_maybe(policy.get("read_back")),
+                mark=cast("str | None", policy.get("mark")),
             )
             for digits, policy in cast("dict[str, Json]", get("policies", {})).items()
         },

@@ -134,23 +134,36 @@ def putting(entry: Entry, body: bytes, now: datetime) -> Entry:
     return after if known.read_back is None else replace(after, policies={**after.policies, digits: replace(known, read_back=None)})
 
 
-def stored(entry: Entry, body: bytes, now: datetime) -> Entry:
+def stored(entry: Entry, body: bytes, now: datetime, mark: str | None = None) -> Entry:
     """These bytes, and no others, are at the host, from which others take what they serve: other bytes may still be fetched."""
     digits = digits_of(body)
     policies = {
-        name: replace(policy, read_back=(policy.read_back or now) if name == digits else None) for name, policy in entry.policies.items()
-    }
-    return entry if policies == entry.policies else replace(entry, policies=policies)
-
-
-def read_back(entry: Entry, body: bytes, now: datetime) -> Entry:
-    """After a put was read back from the only place that serves: the other bytes cannot be fetched any more."""
-    digits = digits_of(body)
-    policies = {
-        name: replace(policy, read_back=policy.read_back or now) if name == digits else _closed(policy, now)
+        name: replace(policy, read_back=policy.read_back or now, mark=mark or policy.mark)
+        if name == digits
+        else replace(policy, read_back=None)
         for name, policy in entry.policies.items()
     }
     return entry if policies == entry.policies else replace(entry, policies=policies)
+
+
+def read_back(entry: Entry, body: bytes, now: datetime, mark: str | None = None) -> Entry:
+    """After a put was read back from the only place that serves: the other bytes cannot be fetched any more.
+
+    `mark` is what the host's listing shows for these bytes, if it shows such a thing.
+    """
+    digits = digits_of(body)
+    policies = {
+        name: replace(policy, read_back=policy.read_back or now, mark=mark or policy.mark) if name == digits else _closed(policy, now)
+        for name, policy in entry.policies.items()
+    }
+    return entry if policies == entry.policies else replace(entry, policies=policies)
+
+
+def placed(entry: Entry, dns: tuple[str, ...], host: str) -> Entry:
+    """The domain lives at these providers and this host; what another host has shown for its bytes is forgotten."""
+    if host != entry.host:
+        entry = replace(entry, policies={name: replace(policy, mark=None) for name, policy in entry.policies.items()})
+    return replace(entry, dns=dns, host=host)
 
 
 def removed(entry: Entry, now: datetime) -> Entry:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from mtasts_deploy.facts import KnownPolicies
 from mtasts_deploy.rfc.policy import PolicyId
 
 YEAR = timedelta(seconds=31557600)
@@ -21,13 +22,15 @@ DAY = 86400
 class PublicPolicy:
     """Bytes that could be fetched at the policy host, or were noted as about to be.
 
-    `since` is the first moment, `until` the last one, None while they may be fetched. `read_back` is when a put of ours was last read back.
+    `since` is the first moment, `until` the last one, None while they may be fetched. `read_back` is when a put of ours was last read back,
+    `mark` by what the host's listing showed them then (an ETag), where it shows such a thing.
     """
 
     body: bytes
     since: datetime
     until: datetime | None = None
     read_back: datetime | None = None
+    mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,11 @@ class Entry:
     def fetchable(self) -> frozenset[str]:
         """The bytes, by digits, that may be fetched now."""
         return frozenset(digits for digits, policy in self.policies.items() if policy.until is None)
+
+    def known(self, host: str) -> KnownPolicies:
+        """What to know the policy file by again at that host; a mark says nothing at another host than the one that showed it."""
+        marks = {policy.mark: policy.body for policy in self.policies.values() if policy.mark} if host == self.host else {}
+        return KnownPolicies(bodies=tuple(policy.body for policy in self.policies.values()), marks=marks)
 
     def unknown_id_may_be_visible(self, now: datetime) -> bool:
         """May some sender see an id of unknown exposures: one that was live uncounted, or one that had gone just before the first sight?"""

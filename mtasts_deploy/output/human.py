@@ -8,10 +8,12 @@ from mtasts_deploy.apply.report import Outcome
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.output.channel import Channel
+from mtasts_deploy.output.granting import permission_lines
 from mtasts_deploy.output.interface import Checked, Past, RunReport, Shipment
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.tables import history_lines, status_lines
 from mtasts_deploy.output.text import counted, further, listed, plain
+from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Action, DomainPlan, Plan, Verdict, Wait
 from mtasts_deploy.plan.wording import moment
 
@@ -86,6 +88,12 @@ class Human:
     def history(self, past: Past) -> None:
         """Policies, ids and MX hosts with their times."""
         for line in history_lines(past):
+            self._out.line(line)
+        self._out.flush()
+
+    def permissions(self, permissions: Permissions) -> None:
+        """The IAM policies as they are pasted, and the rest in words."""
+        for line in permission_lines(permissions):
             self._out.line(line)
         self._out.flush()
 

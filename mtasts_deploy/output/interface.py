@@ -12,6 +12,7 @@ from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.output.standing import Standing
+from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
 from mtasts_deploy.rfc.names import Domain
 
@@ -77,6 +78,9 @@ class Output(Protocol):
 
     def history(self, past: Past) -> None:
         """What is remembered of a domain."""
+
+    def permissions(self, permissions: Permissions) -> None:
+        """What credentials must allow."""
 
     def pages(self, pages: Sequence[Page]) -> None:
         """Pages of the catalogue of codes."""

@@ -13,6 +13,7 @@ from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.output.interface import Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.text import in_order
+from mtasts_deploy.permissions import Permissions, policy
 from mtasts_deploy.plan.file import finding_json, to_json
 from mtasts_deploy.plan.horizon import horizon, read_policy
 from mtasts_deploy.plan.model import Plan
@@ -70,6 +71,12 @@ class Machine:
         """The ledger's entry."""
         entry = None if past.entry is None else _entry(past.entry, past.now)
         self._document({"domain": str(past.domain), "known": past.entry is not None, "history": entry})
+
+    def permissions(self, permissions: Permissions) -> None:
+        """Two IAM policies, and the scopes of what has none."""
+        scopes = [{"of": one.of, "read": one.read, "write": one.write} for one in permissions.scopes]
+        policies = {"read": policy(permissions.read), "write": policy(permissions.write)}
+        self._document({"iam": policies, "scopes": scopes, "notes": list(permissions.notes)})
 
     def pages(self, pages: Sequence[Page]) -> None:
         """The pages of the catalogue."""

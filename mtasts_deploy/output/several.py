@@ -8,6 +8,7 @@ from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.output.interface import Checked, Output, Past, RunReport
 from mtasts_deploy.output.standing import Standing
+from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
 
 
@@ -46,6 +47,11 @@ class Several:
         """To each."""
         for output in self._outputs:
             output.history(past)
+
+    def permissions(self, permissions: Permissions) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.permissions(permissions)
 
     def pages(self, pages: Sequence[Page]) -> None:
         """To each."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,8 +26,8 @@ from mtasts_deploy.files import (
     trouble_of,
 )
 from mtasts_deploy.state.interface import Stored
+from mtasts_deploy.state.keys import is_part, no_key, split
 
-_PART: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,199}")  # no dot in front: no `..`, no temporary file, no .gitignore
 _GUARD: Final = "lock.flock"
 _PATIENCE: Final = 30.0  # seconds; a write takes milliseconds
 
@@ -101,6 +100,9 @@ class DirectoryState:
         with self._explained("write", key), self._opened() as root, directory_below(root, folders, create=True) as folder:
             append_to(name, data, dir_fd=folder)
 
+    def flush(self) -> None:
+        """Nothing: nothing is kept back."""
+
     def location(self, key: str) -> str:
         """Where that object is, for people: its path as they see it."""
         return f"{self._shown}/{key}"
@@ -151,16 +153,9 @@ def _version(data: bytes) -> str:
 
 def _split(key: str) -> tuple[tuple[str, ...], str]:
     """The directories and the file name of a key. Raises `StateError` (MTS720) if it is none."""
-    *folders, name = key.split("/")
-    if key == _GUARD or not all(_PART.fullmatch(part) for part in (*folders, name)):
-        raise StateError(
-            Diagnostic(
-                code="MTS720",
-                message=f"{key!r} cannot be the key of an object of the state.",
-                hint="A key has parts of `a-z0-9._-`, none of which begins with a dot, joined by `/`. Please report this.",
-            )
-        )
-    return tuple(folders), name
+    if key == _GUARD:
+        raise no_key(key)
+    return split(key)
 
 
 def _names(root: str, folders: tuple[str, ...]) -> Iterator[str]:
@@ -171,7 +166,7 @@ def _names(root: str, folders: tuple[str, ...]) -> Iterator[str]:
         return
     for entry in listing:
         key = "/".join((*folders, entry.name))
-        if not _PART.fullmatch(entry.name) or key == _GUARD:
+        if not is_part(entry.name) or key == _GUARD:
             continue
         mode = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISLNK(mode):

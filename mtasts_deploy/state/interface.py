@@ -35,7 +35,10 @@ class StateStore(Protocol):
         """Remove the object if it still has the version `expected`; raises `StateConflict` if not."""
 
     def append(self, key: str, data: bytes) -> None:
-        """Add to the end of an object that only this run writes (a run log)."""
+        """Add to the end of an object that only this run writes (a run log). A store may keep it back until `flush`."""
+
+    def flush(self) -> None:
+        """Write what `append` has kept back."""
 
     def location(self, key: str) -> str:
         """Where that object is, for people."""

@@ -14,7 +14,7 @@ import pytest
 from mtasts_deploy.catalogue import CATALOGUE, explain
 from mtasts_deploy.catalogue.declaration import ENTRIES
 from mtasts_deploy.declaration.load import find, load
-from mtasts_deploy.declaration.model import Allowance, Confirm, Declaration, DomainSettings, Sts
+from mtasts_deploy.declaration.model import Allowance, Confirm, Declaration, DomainSettings, HostSpec, StateSpec, Sts
 from mtasts_deploy.declaration.nodes import parse, resolve
 from mtasts_deploy.diagnostics import Severity, Span
 from mtasts_deploy.errors import DeclarationError
@@ -206,7 +206,8 @@ def test_the_embedded_default(tmp_path: Path) -> None:
     assert found.directory == tmp_path
     assert found.providers["local"].class_name == "mtasts_deploy.dns.zone_files.ZoneFilesProvider"
     assert found.providers["local"].options == {"directory": "zones"}
-    assert (found.hosts["local"].path, found.state.path) == ("policies", ".mtasts")
+    assert found.hosts["local"] == HostSpec(name="local", path="policies")
+    assert found.state == StateSpec(path=".mtasts")
 
 
 def test_local_can_be_redefined_and_others_added(tmp_path: Path) -> None:
@@ -223,7 +224,10 @@ domains: {example.com: {host: web, dns: [local, local]}}
     )
     assert found.providers["local"].options == {"directory": "dns", "escaped_semicolons": False, "default_ttl": 300}
     assert set(found.hosts) == {"local", "web"}
-    assert (found.hosts["web"].path, found.state.path) == ("/srv/mta-sts", "state")
+    web = found.hosts["web"]
+    assert isinstance(web, HostSpec)
+    assert web.path == "/srv/mta-sts"
+    assert found.state == StateSpec(path="state")
     assert found.domains[Domain.parse("example.com")].dns == ("local",)
 
 

@@ -41,8 +41,27 @@ def deploy(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A declaration with buckets."""
+    directory = tmp_path_factory.mktemp("remote")
+    (directory / "mta-sts.yaml").write_text(
+        "version: 1\nhosts: {cdn: {type: s3, bucket: policies.example.com}}\nstate: {type: s3, bucket: state.example.com}\n"
+        "defaults: {host: cdn, tlsrpt: 'mailto:tls@reports.example'}\ndomains: {example.com: }\n"
+    )
+    return directory
+
+
+@pytest.mark.parametrize("command", ["validate", "permissions", "schema"])
+def test_a_declaration_with_buckets_is_looked_at_without_boto3(remote: Path, command: str) -> None:
+    done = deploy(remote, *command.split())
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].rstrip() == "imported:"
+
+
 @pytest.mark.parametrize(
-    "command", ["--help", "apply --help", "validate", "schema", "show plan.json", "plan", "status", "explain MTS401", "render"]
+    "command",
+    ["--help", "apply --help", "validate", "schema", "show plan.json", "plan", "status", "explain MTS401", "render", "host nginx"],
 )
 def test_a_command_imports_nothing_that_it_does_not_need(sample: Path, command: str) -> None:
     done = deploy(sample, *command.split())

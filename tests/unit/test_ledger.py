@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mtasts_deploy.errors import StateError
+from mtasts_deploy.facts import KnownPolicies
 from mtasts_deploy.ledger.codec import Shard, shard_of
 from mtasts_deploy.ledger.events import (
     Look,
@@ -15,6 +16,7 @@ from mtasts_deploy.ledger.events import (
     declared_anew,
     digits_of,
     finished,
+    placed,
     pushing,
     putting,
     read_back,
@@ -211,3 +213,18 @@ def test_an_entry_that_cannot_be_read_is_named():
 def test_domains_spread_over_256_shards():
     keys = {shard_of(f"d{number}.example") for number in range(5000)}
     assert len(keys) == 256
+
+
+def test_the_mark_of_a_host_is_kept_and_forgotten_with_the_host() -> None:
+    entry = placed(read_back(saw(UNSEEN, Look(bodies=(A,)), T0), A, T0), ("local",), "cdn")
+    marked = read_back(entry, A, T0, "etag")
+    assert marked.known("cdn").marks == {"etag": A}
+    assert marked.known("other") == KnownPolicies(bodies=(A,))
+    assert read_back(marked, A, T0) is marked
+    assert placed(marked, ("local",), "other").known("other").marks == {}
+    shard = Shard({}, "here")
+    shard.set("example.com", marked)
+    assert Shard.parse(shard.render(), "here").get("example.com") == marked
+    shard.set("example.com", entry)
+    assert b"mark" not in shard.render()
+    assert Shard.parse(shard.render(), "here").get("example.com") == entry

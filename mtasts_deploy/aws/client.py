@@ -1,0 +1,54 @@
+"""Clients of boto3, made at the first request: importing it costs a third of a second, which commands without a bucket do not pay.
+
+Credentials come from boto3's own chain (environment, profiles, roles), never from a declaration.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+from typing import Any, Final
+
+from mtasts_deploy import __version__
+
+CONNECT: Final = 4
+READ: Final = 10
+"""Seconds. The lock promises a writer one minute, so three attempts at a write must end well within it."""
+
+_turn = threading.Lock()
+
+
+def client(service: str, *, region: str | None, endpoint_url: str | None, attempts: int) -> Any:
+    """A client, which several threads may use; the same one for the same arguments. `attempts`: how often boto3 tries by itself."""
+    with _turn:  # making clients of one session is not safe for threads, and a cache does not wait for the first caller
+        return _client(service, region, endpoint_url, attempts)
+
+
+@cache
+def _session() -> Any:
+    import boto3
+
+    return boto3.session.Session()
+
+
+@cache
+def _client(service: str, region: str | None, endpoint_url: str | None, attempts: int) -> Any:
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=CONNECT,
+        read_timeout=READ,
+        max_pool_connections=32,
+        request_checksum_calculation="when_required",  # we send a SHA-256 of our own
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        s3={"addressing_style": "path"} if endpoint_url else None,  # other servers rarely have a name for each bucket
+        user_agent_extra=f"mtasts-deploy/{__version__}",
+    )
+    return _session().client(service, region_name=region, endpoint_url=endpoint_url, config=config)
+
+
+def forget() -> None:
+    """Make new clients, with credentials looked for anew, from now on."""
+    with _turn:
+        _client.cache_clear()
+        _session.cache_clear()
