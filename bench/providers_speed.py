@@ -50,6 +50,7 @@ def declare(directory: Path, domains: Sequence[str], block: dict[str, object], c
     """Write our declaration; another `changed`, another policy and another TLSRPT record for every domain."""
     lines = [
         "version: 1",
+        "state: {type: directory, path: .mtasts}",
         f"providers: {{pdns: {json.dumps(block)}}}",
         f"defaults: {{dns: pdns, confirm: storage, max_age: {604800 + changed}, tlsrpt: 'mailto:tls{changed}@reports.example'}}",
         "domains:",

@@ -80,7 +80,7 @@ def deploy(directory: Path, providers: Mapping[str, Mapping[str, Any]], domains:
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "mta-sts.yaml"
     path.write_text(
-        f"version: 1\nproviders: {json.dumps(providers)}\n{more}"
+        f"version: 1\nstate: {{type: directory, path: .mtasts}}\nproviders: {json.dumps(providers)}\n{more}"
         f'defaults: {{dns: {next(iter(providers))}, tlsrpt: "mailto:tls@reports.example", confirm: storage}}\ndomains:\n{domains}'
     )
     declaration = load(path, today=date(2026, 1, 5))

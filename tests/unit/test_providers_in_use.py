@@ -24,6 +24,7 @@ from tests.worlds import MemoryHost, MemoryTarget
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = """\
 version: 1
+state: {type: directory, path: .mtasts}
 providers:
   cf: {class: octodns_cloudflare.CloudflareProvider, token: env/MTASTS_TEST_NOT_SET}
   ns1: {class: octodns_ns1.Ns1Provider, api_key: env/MTASTS_TEST_NOT_SET}
