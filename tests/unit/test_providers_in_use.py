@@ -159,7 +159,11 @@ zones:
   second.example.: {alias: Example.COM.}
 """
     )
-    made = declare(tmp_path, "octodns: octodns.yaml\nstate: {type: directory, path: .mtasts}\ndomains:\n  a.example: {dns: cloud}\nlimits: {cloud: {per_second: 2}}\n")
+    made = declare(
+        tmp_path,
+        "octodns: octodns.yaml\nstate: {type: directory, path: .mtasts}\n"
+        "domains:\n  a.example: {dns: cloud}\nlimits: {cloud: {per_second: 2}}\n",
+    )
     cloud = made.providers["cloud"]
     assert (cloud.class_name, cloud.source) == ("octodns_cloudflare.CloudflareProvider", "octodns.yaml")
     assert cloud.options == {"token": "vault/cf"}
