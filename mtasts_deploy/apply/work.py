@@ -74,7 +74,9 @@ class Tools:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy."""
+    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy,
+    `purged`: those in front of its host have forgotten it since it was put.
+    """
 
     plan: DomainPlan
     settings: DomainSettings
@@ -82,6 +84,7 @@ class Work:
     outcome: Outcome | None = None
     begun: bool = False
     progress: Progress = field(default_factory=Progress)
+    purged: bool = False
     findings: list[Diagnostic] = field(default_factory=list)
 
     @property
