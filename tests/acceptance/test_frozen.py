@@ -128,9 +128,7 @@ def test_a_frozen_run_writes_nothing_after_its_lease(tmp_path: Path, capsys: pyt
             assert b"172800" in body
             assert PolicyId.parse(id_ or "").names(body)
     with capsys.disabled():
-        print(
-            f"\nSIGSTOP past the lease: {stops} points, {len(DOMAINS)} domains, {notes} of them in the moment between the proof and a write of the ledger"
-        )
-    # There only compare-and-swap stands guard: it lets a note through that nobody else has had a reason to write. The world never moves.
+        print(f"\nSIGSTOP past the lease: {stops} points, {len(DOMAINS)} domains, {notes} late notes in the ledger")
+    # Between the proof and the write of a note only compare-and-swap stands guard: it lets a note through that nobody else has had a reason to write. The world never moves.
     assert notes <= 3
     assert stops >= 35
