@@ -129,6 +129,6 @@ def test_a_frozen_run_writes_nothing_after_its_lease(tmp_path: Path, capsys: pyt
             assert PolicyId.parse(id_ or "").names(body)
     with capsys.disabled():
         print(f"\nSIGSTOP past the lease: {stops} points, {len(DOMAINS)} domains, {notes} late notes in the ledger")
-    # Between the proof and the write of a note only compare-and-swap stands guard: it lets a note through that nobody else has had a reason to write. The world never moves.
+    # Between the proof and the write only compare-and-swap stands guard: it lets a note through that nobody else had a reason to write.
     assert notes <= 3
     assert stops >= 35
