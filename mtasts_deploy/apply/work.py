@@ -23,6 +23,8 @@ from mtasts_deploy.sender.interface import Fetcher, NameServers
 
 CHUNK = 64
 """Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
+BEAT = 30.0
+"""Seconds between two heartbeats of the lock: a write that takes longer than a lease does not lose it."""
 T = TypeVar("T")
 
 

@@ -103,6 +103,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         good="deploy init --domain example.com --tlsrpt mailto:tls-reports@example.net",
     ),
     Entry(
+        code="MTS915",
+        title="The result has no such form",
+        why="markdown, github, gitlab, gitlab-codequality and sarif are forms of plans, runs and findings.",
+        fix="Use `--format human` or `--format json`; look whether MTASTS_FORMAT is set.",
+        bad="deploy history example.com --format sarif",
+        good="deploy history example.com --format json",
+    ),
+    Entry(
         code="MTS920",
         title="`--resolver` is no IP address with a port",
         why="A name would need a resolver itself.",

@@ -15,7 +15,9 @@ from mtasts_deploy.facts import RecordChange, RecordKind, TxtSet, ZoneName
 from mtasts_deploy.plan.model import (
     Action,
     Barrier,
+    Delivery,
     DomainPlan,
+    Effect,
     HandOver,
     Line,
     Plan,
@@ -106,6 +108,7 @@ def _domain(plan: DomainPlan) -> Json:
         "inputs": dict(plan.inputs),
         "repair": plan.repair,
         "lifted": list(plan.lifted),
+        "delivery": None if plan.delivery is None else {"effect": plan.delivery.effect.value, "text": plan.delivery.text},
     }
 
 
@@ -191,7 +194,12 @@ def _read_domain(raw: Json) -> DomainPlan:
         inputs=dict(cast("dict[str, str]", raw["inputs"])),
         repair=bool(raw["repair"]),
         lifted=tuple(cast("list[str]", raw["lifted"])),
+        delivery=_read_delivery(cast("dict[str, Json | None]", raw).get("delivery")),
     )
+
+
+def _read_delivery(raw: Json | None) -> Delivery | None:
+    return None if raw is None else Delivery(effect=Effect(raw["effect"]), text=cast("str", raw["text"]))
 
 
 def _finding(raw: Json) -> Diagnostic:
