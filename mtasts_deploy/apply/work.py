@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from mtasts_deploy.apply.barrier import PATIENCE, Progress
+from mtasts_deploy.apply.barrier import Progress
 from mtasts_deploy.apply.book import Book
+from mtasts_deploy.apply.choices import PATIENCE, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
@@ -38,13 +39,6 @@ class Log(Protocol):
 
     def write(self, event: dict[str, object]) -> Diagnostic | None:
         """Add one event; a warning, once, if that fails."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Stop:
-    """Set by the first signal: stop at the next step boundary."""
-
-    requested: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

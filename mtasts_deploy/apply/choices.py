@@ -1,0 +1,26 @@
+"""How a run goes, as far as its caller says it. Light, because `plan` needs nothing else of this package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Final
+
+PATIENCE: Final = timedelta(minutes=10)
+"""How long the barrier waits."""
+
+
+class OnError(Enum):
+    """What a failing domain means for the others."""
+
+    CONTINUE = "continue"
+    STOP = "stop"
+    ROLLBACK = "rollback"
+
+
+@dataclass(slots=True, kw_only=True)
+class Stop:
+    """Set by the first signal: stop at the next step boundary."""
+
+    requested: bool = False
