@@ -32,6 +32,7 @@ from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
 from mtasts_deploy.plan.selection import Lifted, Selection
 from mtasts_deploy.plan.sharing import guard_shared, shared
+from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
 
@@ -101,9 +102,11 @@ class Deployment:
             name_servers=lambda: adapters.name_servers(looking or Looking()),
         )
 
-    def plan(self, selection: Selection | None = None, lifted: Lifted | None = None) -> Plan:
-        """What an apply would do now. Writes nothing at all; takes no lock."""
-        return self._survey(Book(self.store), selection or Selection(), lifted or Lifted()).plan
+    def plan(self, selection: Selection | None = None, lifted: Lifted | None = None, since: Declaration | None = None) -> Plan:
+        """What an apply would do now; with `since`, also what it would do if all were declared as there. Writes nothing; takes no lock."""
+        book = Book(self.store)
+        survey = self._survey(book, selection or Selection(), lifted or Lifted())
+        return survey.plan if since is None else compared(survey.plan, self.declaration, since, survey.seen, book.get)
 
     def apply(
         self,
