@@ -174,6 +174,12 @@ class World:
         names = (place.domain.sts_record, place.domain.tlsrpt_record)
         return frozenset(zone for name in names for _, zone in asked.names[name])
 
+    def zones(self, places: Iterable[Place]) -> dict[Domain, frozenset[ZoneName]]:
+        """The zones that hold the records of these domains, as far as they can be found; only lists of zones are read."""
+        places = list(places)
+        self._find_zones(places)
+        return {place.domain: self.zones_of(place) for place in places}
+
     def observe(self, places: Iterable[Place], remembered: Callable[[Domain], Entry | None] = lambda _: None) -> dict[Domain, Observed]:
         """Look at every domain. Every zone is read once, whatever the number of its domains.
 

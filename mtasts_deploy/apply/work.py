@@ -23,6 +23,8 @@ from mtasts_deploy.sender.interface import Fetcher, NameServers
 
 CHUNK = 64
 """Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
+BEAT = 30.0
+"""Seconds between two heartbeats of the lock: a write that takes longer than a lease does not lose it."""
 T = TypeVar("T")
 
 
@@ -74,7 +76,9 @@ class Tools:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy."""
+    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy,
+    `purged`: those in front of its host have forgotten it since it was put.
+    """
 
     plan: DomainPlan
     settings: DomainSettings
@@ -82,6 +86,7 @@ class Work:
     outcome: Outcome | None = None
     begun: bool = False
     progress: Progress = field(default_factory=Progress)
+    purged: bool = False
     findings: list[Diagnostic] = field(default_factory=list)
 
     @property
