@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.dns.interface import Target
     from mtasts_deploy.dns.zone_memory import ZoneMemory
     from mtasts_deploy.hosting.interface import Host
-    from mtasts_deploy.sender.interface import Fetcher
+    from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.sender.options import Looking
     from mtasts_deploy.state.interface import StateStore
 
@@ -55,7 +55,7 @@ def host(spec: HostSpec | S3HostSpec, base: Path) -> Host:
         case HostSpec():
             from mtasts_deploy.hosting.directory import DirectoryHost
 
-            return DirectoryHost(spec.name, base / spec.path, spec.path)
+            return DirectoryHost(spec.name, base / spec.path, spec.path, edge_ttl=spec.edge_ttl)
         case S3HostSpec():
             return _s3_host(spec)
         case _:
@@ -100,3 +100,10 @@ def fetcher(looking: Looking) -> Fetcher:
     from mtasts_deploy.sender.https import StrictFetcher  # urllib3 and ssl: 60 ms, and only a run that fetches needs them
 
     return StrictFetcher(looking)
+
+
+def name_servers(looking: Looking) -> NameServers:
+    """What asks the servers of a zone themselves."""
+    from mtasts_deploy.sender.dns import Dns
+
+    return Dns(looking)

@@ -9,6 +9,8 @@ from typing import Final
 
 PATIENCE: Final = timedelta(minutes=10)
 """How long the barrier waits."""
+BEAT: Final = 30.0
+"""Seconds between two heartbeats of the lock: a write that takes longer than a lease does not lose it."""
 
 
 class OnError(Enum):
