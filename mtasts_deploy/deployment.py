@@ -22,7 +22,7 @@ from mtasts_deploy.apply.run import OnError, run
 from mtasts_deploy.apply.work import Stop, Tools, Work
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import Refused, UsageError
+from mtasts_deploy.errors import MtastsError, Refused, UsageError
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.guards import stray
@@ -34,6 +34,7 @@ from mtasts_deploy.plan.selection import Lifted, Selection
 from mtasts_deploy.plan.sharing import guard_shared, shared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
+from mtasts_deploy.verify.policies import Declared
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
@@ -158,6 +159,21 @@ class Deployment:
         """The plan of this moment with all that it was made from, for `status`, `history` and `render`. Writes nothing."""
         book = Book(self.store)
         return self._survey(book, selection or Selection(), Lifted()), book
+
+    def declared(self, domains: Iterable[Domain]) -> tuple[dict[Domain, Declared], tuple[Diagnostic, ...]]:
+        """What is known of those of these domains that are declared, for a verification, and why the ledger could not be read, if so."""
+        book = Book(self.store)
+        known: dict[Domain, Declared] = {}
+        problems: dict[Diagnostic, None] = {}
+        for domain in domains:
+            if (settings := self.declaration.domains.get(domain)) is None:
+                continue
+            try:
+                known[domain] = Declared(settings=settings, entry=book.get(domain))
+            except MtastsError as error:
+                known[domain] = Declared(settings=settings)
+                problems |= dict.fromkeys(error.diagnostics)
+        return known, tuple(problems)
 
     def _settings(self, domain: Domain) -> DomainSettings:
         settings = self.declaration.domains.get(domain)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mtasts_deploy import __version__
-from mtasts_deploy.cli import apply, host, init, look, plan, tools
+from mtasts_deploy.cli import apply, host, init, look, plan, tools, verify
 from mtasts_deploy.diagnostics import Diagnostic
 
 app = typer.Typer(
@@ -45,6 +45,7 @@ for _command in (
     plan.show,
     apply.apply,
     apply.rollback,
+    verify.verify,
     look.status,
     look.history,
     tools.unlock,

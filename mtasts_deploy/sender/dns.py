@@ -50,10 +50,15 @@ class Dns:
                     return reply
         return reply
 
+    def ask_server(self, server: str, name: str, kind: str) -> Reply:
+        """What one server, by its address, says for itself, over UDP or, if that is cut off, TCP."""
+        reply = self._exchange(self._end(server), name, kind, recurse=False)
+        return replace(reply, server=server)
+
     def ask_authoritative(self, name: str, kind: str) -> tuple[Reply, ...]:
-        """What each server of the zone says for itself, over UDP or, if that is cut off, TCP; empty where no server is known."""
+        """What each server of the zone says for itself; empty where no server is known."""
         authority = self.authority(name)
-        return tuple(self._ask_one(server, name, kind) for server in authority.servers)
+        return tuple(self.ask_server(server, name, kind) for server in authority.servers)
 
     def txt(self, name: str) -> Reply:
         """The TXT values at a name, as the resolver sees them. For a name that exists; else ask its zone's servers."""
@@ -93,7 +98,7 @@ class Dns:
         authority = self.authority(name)
         found = []
         for server in authority.servers:
-            replies = [self._ask_one(server, name, kind) for kind in ("A", "AAAA")]
+            replies = [self.ask_server(server, name, kind) for kind in ("A", "AAAA")]
             answered = [reply for reply in replies if reply.answered]
             there = [reply for reply in answered if reply.outcome is Outcome.FOUND or reply.aliased]
             # A CNAME to elsewhere is there, although this server does not know where it leads.
@@ -171,10 +176,6 @@ class Dns:
                 return detour.to
         return Endpoint(address=address, port=PORT)
 
-    def _ask_one(self, server: str, name: str, kind: str) -> Reply:
-        reply = self._exchange(self._end(server), name, kind, recurse=False)
-        return replace(reply, server=server)
-
     def _exchange(self, end: Endpoint, name: str, kind: str, *, recurse: bool) -> Reply:
         message = self._message(end, name, kind, recurse=recurse)
         if isinstance(message, Reply):
@@ -185,8 +186,13 @@ class Dns:
         return reply
 
     def _message(self, end: Endpoint, name: str, kind: str, *, recurse: bool) -> dns.message.Message | Reply:
-        question = dns.message.make_query(dns.name.from_text(name + "."), kind, use_edns=0, payload=_PAYLOAD)
-        if not recurse:
+        try:
+            question = dns.message.make_query(dns.name.from_text(name + "."), kind, use_edns=0, payload=_PAYLOAD)
+        except dns.exception.DNSException as error:  # a name that others made, longer than names can be
+            return Reply(name=name, kind=kind, server=str(end), outcome=Outcome.FAILED, rcode=f"it is no name ({error})")
+        if recurse:
+            question.flags |= dns.flags.AD  # RFC 6840 §5.7: tell us whether DNSSEC proves it
+        else:
             question.flags &= ~dns.flags.RD
         began = time.monotonic()
         try:
@@ -203,7 +209,8 @@ class Dns:
 def _reply(message: dns.message.Message, name: str, kind: str, server: str) -> Reply:
     """What a message says about the question."""
     rcode = message.rcode()
-    base = Reply(name=name, kind=kind, server=server, outcome=Outcome.FAILED, rcode=dns.rcode.to_text(rcode))
+    authentic = bool(message.flags & dns.flags.AD)
+    base = Reply(name=name, kind=kind, server=server, outcome=Outcome.FAILED, rcode=dns.rcode.to_text(rcode), authentic=authentic)
     if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN) or not isinstance(message, dns.message.QueryMessage):
         return base
     try:
