@@ -12,7 +12,7 @@ from mtasts_deploy.declaration.model import ZONE_FILES, HostSpec, ProviderSpec, 
 if TYPE_CHECKING:
     from mtasts_deploy.dns.interface import Target
     from mtasts_deploy.hosting.interface import Host
-    from mtasts_deploy.sender.interface import Fetcher
+    from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.sender.options import Looking
     from mtasts_deploy.state.interface import StateStore
     from mtasts_deploy.verify.look import Eyes
@@ -42,7 +42,7 @@ def host(spec: HostSpec | S3HostSpec, base: Path) -> Host:
         case HostSpec():
             from mtasts_deploy.hosting.directory import DirectoryHost
 
-            return DirectoryHost(spec.name, base / spec.path, spec.path)
+            return DirectoryHost(spec.name, base / spec.path, spec.path, edge_ttl=spec.edge_ttl)
         case S3HostSpec():
             return _s3_host(spec)
         case _:
@@ -104,3 +104,10 @@ def eyes(looking: Looking, clock: Callable[[], datetime], *, smtp: bool) -> Eyes
         looking=looking,
         clock=clock,
     )
+
+
+def name_servers(looking: Looking) -> NameServers:
+    """What asks the servers of a zone themselves."""
+    from mtasts_deploy.sender.dns import Dns
+
+    return Dns(looking)

@@ -19,10 +19,11 @@ from mtasts_deploy.apply.prepare import stale
 from mtasts_deploy.apply.recheck import checked, without
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.run import OnError, run
-from mtasts_deploy.apply.work import Stop, Tools, Work
+from mtasts_deploy.apply.work import BEAT, Stop, Tools, Work
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, Refused, UsageError
+from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.guards import stray
@@ -32,6 +33,7 @@ from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
 from mtasts_deploy.plan.selection import Lifted, Selection
 from mtasts_deploy.plan.sharing import guard_shared, shared
+from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
 from mtasts_deploy.verify.policies import Declared
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
     from mtasts_deploy.dns.interface import Target
     from mtasts_deploy.hosting.interface import Host
-    from mtasts_deploy.sender.interface import Fetcher
+    from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.state.interface import StateStore
 
 
@@ -72,7 +74,9 @@ class Options:
 @dataclass(kw_only=True)
 class Deployment:
     """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds, when nothing is under way, `pause` in a
-    run. `ticks` are seconds that only grow. `fetcher` makes what fetches policies, at the first run that needs it.
+    run. `ticks` are seconds that only grow, `beat` those between two heartbeats of the lock (None: none). `world` remembers the zones that
+    were found. `fetcher` makes what fetches policies, at the first run that needs it, `name_servers` what asks them; without it the
+    providers' word has to do.
     """
 
     declaration: Declaration
@@ -84,8 +88,11 @@ class Deployment:
     emit: Callable[[Event], None] = lambda _: None
     stop: Stop = field(default_factory=Stop)
     fetcher: Callable[[], Fetcher] | None = None
+    name_servers: Callable[[], NameServers] | None = None
     pause: Callable[[float], None] = time.sleep
     ticks: Callable[[], float] = time.monotonic
+    beat: float | None = None
+    world: World | None = None
 
     @classmethod
     def of(cls, declaration: Declaration, looking: Looking | None = None) -> Deployment:
@@ -97,11 +104,15 @@ class Deployment:
             hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
             store=adapters.state(declaration.state, base),
             fetcher=lambda: adapters.fetcher(looking or Looking()),
+            beat=BEAT,
+            name_servers=lambda: adapters.name_servers(looking or Looking()),
         )
 
-    def plan(self, selection: Selection | None = None, lifted: Lifted | None = None) -> Plan:
-        """What an apply would do now. Writes nothing at all; takes no lock."""
-        return self._survey(Book(self.store), selection or Selection(), lifted or Lifted()).plan
+    def plan(self, selection: Selection | None = None, lifted: Lifted | None = None, since: Declaration | None = None) -> Plan:
+        """What an apply would do now; with `since`, also what it would do if all were declared as there. Writes nothing; takes no lock."""
+        book = Book(self.store)
+        survey = self._survey(book, selection or Selection(), lifted or Lifted())
+        return survey.plan if since is None else compared(survey.plan, self.declaration, since, survey.seen, book.get)
 
     def apply(
         self,
@@ -123,7 +134,7 @@ class Deployment:
             saved = self._survey(Book(self.store), selection, lifted).plan
             if not approve(saved):
                 return None
-        with self._lease(options) as lease:
+        with self._lease(options, self._concerned(selection, saved)) as lease:
             book = Book(self.store)
             if saved is None:
                 survey = self._survey(book, selection, lifted)
@@ -143,7 +154,8 @@ class Deployment:
         `approve` says no.
         """
         options = options or Options(command="deploy rollback")
-        with self._lease(options) as lease:
+        named = [self._settings(domain) for domain in domains]
+        with self._lease(options, named or self.declaration.domains.values()) as lease:
             book = Book(self.store)
             survey = self._rollback_survey(book, self._to_take_back(book, domains), partial=bool(domains))
             if not approve(survey.plan):
@@ -175,6 +187,13 @@ class Deployment:
                 problems |= dict.fromkeys(error.diagnostics)
         return known, tuple(problems)
 
+    def _concerned(self, selection: Selection, saved: Plan | None) -> list[DomainSettings]:
+        """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""
+        declared = self.declaration.domains
+        if saved is None:
+            return list(selection.pick(declared).values())
+        return [declared[plan.domain] for plan in saved.domains if plan.steps and plan.domain in declared]
+
     def _settings(self, domain: Domain) -> DomainSettings:
         settings = self.declaration.domains.get(domain)
         if settings is None:
@@ -191,7 +210,10 @@ class Deployment:
         zones = settings.zone
         fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx"), zones)
         https = settings.confirm is Confirm.HTTPS
-        return Place(domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed, https=https)
+        public = not settings.by_hand and self.name_servers is not None
+        return Place(
+            domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed, https=https, public=public
+        )
 
     def _sharers(self) -> dict[str, list[Domain]]:
         """The declared domains whose policies are one file, by its location."""
@@ -215,7 +237,9 @@ class Deployment:
                 problems |= dict.fromkeys(error.diagnostics)
         if problems:
             raise Refused(*problems)
-        return World(self.targets, self.hosts)
+        if self.world is None:
+            self.world = World(self.targets, self.hosts)
+        return self.world
 
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
         chosen = selection.pick(self.declaration.domains)
@@ -299,9 +323,13 @@ class Deployment:
                 strays[domain] = Place(domain=domain, dns=dns, host=entry.host)
         return strays
 
-    def _lease(self, options: Options) -> Lease:
+    def _lease(self, options: Options, chosen: Iterable[DomainSettings]) -> Lease:
+        """The lease on the zones of these domains; a domain without a zone counts as one."""
+        from mtasts_deploy.apply.leases import bucket_of
         from mtasts_deploy.apply.lock import Lease
 
+        found = self._world().zones(self._place(settings) for settings in chosen)
+        zones = frozenset[ZoneName]().union(*(held or {ZoneName(f"{domain}.")} for domain, held in found.items()))
         return Lease.acquire(
             self.store,
             command=options.command,
@@ -309,6 +337,8 @@ class Deployment:
             timeout=options.lock_timeout,
             sleep=self.sleep,
             on_message=lambda finding: self.emit(Event(stage=Stage.LOOK, what="lock", finding=finding)),
+            buckets={bucket_of(zone) for zone in zones},
+            beat=self.beat,
         )
 
     def _run(self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False) -> Result:
@@ -327,6 +357,7 @@ class Deployment:
             emit=self.emit,
             stop=self.stop,
             fetcher=self.fetcher() if self.fetcher is not None and any(work.place.https for work in works) else None,
+            name_servers=self.name_servers() if self.name_servers and any(one.public for one in survey.places.values()) else None,
             patience=options.barrier_timeout,
             ticks=self.ticks,
             pause=self.pause,

@@ -35,7 +35,7 @@ class Place:
     """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`).
 
     `plugin`: octodns-sync writes the records. `https`: what its host holds is not at once what senders get, so only a fetch over HTTPS
-    tells that other bytes are gone.
+    tells that other bytes are gone. `public`: name servers give out what its providers hold, so only they tell that another id is gone.
     """
 
     domain: Domain
@@ -44,6 +44,7 @@ class Place:
     plugin: bool = False
     zones: Mapping[str, ZoneName] | None = None
     https: bool = False
+    public: bool = False
 
     @property
     def names(self) -> dict[str, str]:
@@ -172,6 +173,12 @@ class World:
         asked = _Asked(place, self)
         names = (place.domain.sts_record, place.domain.tlsrpt_record)
         return frozenset(zone for name in names for _, zone in asked.names[name])
+
+    def zones(self, places: Iterable[Place]) -> dict[Domain, frozenset[ZoneName]]:
+        """The zones that hold the records of these domains, as far as they can be found; only lists of zones are read."""
+        places = list(places)
+        self._find_zones(places)
+        return {place.domain: self.zones_of(place) for place in places}
 
     def observe(self, places: Iterable[Place], remembered: Callable[[Domain], Entry | None] = lambda _: None) -> dict[Domain, Observed]:
         """Look at every domain. Every zone is read once, whatever the number of its domains.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.dns.interface import Guarantee
+from mtasts_deploy.dns.interface import Guarantee, unproved
 from mtasts_deploy.errors import HostError, ProviderError, Refused, StateConflict
 from mtasts_deploy.facts import HostedPolicy, KnownPolicies, MxSet, NameFacts, RecordChange, TxtSet, Unknown, ZoneFacts, ZoneName
 from mtasts_deploy.rfc.names import Domain
@@ -74,8 +74,9 @@ class MemoryTarget:
         held = self.contents[zone]
         return ZoneFacts(provider=self.name, zone=zone, names={name: held[name] for name in names if name in held}, cuts=self.cuts)
 
-    def write(self, zone: ZoneName, changes: Sequence[RecordChange]) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[RecordChange], prove: Callable[[], None] = unproved) -> None:
         self.faults(f"write {zone}")
+        prove()
         held = self.contents[zone]
         for change in changes:
             here = held.get(change.name, NameFacts())
@@ -124,6 +125,7 @@ class MemoryHost:
         return f"policies/{domain.policy_host}/.well-known/mta-sts.txt"
 
     edge_ttl: int | None = None
+    empties: bool = False
     purges: list[tuple[Domain, ...]] = field(default_factory=list)
 
     def read(
@@ -153,7 +155,7 @@ class MemoryHost:
         self.faults("purge")
         waiting()
         self.purges.append(tuple(domains))
-        return True
+        return self.empties
 
 
 @dataclass

@@ -19,10 +19,12 @@ from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.model import DomainPlan, SiteChange
 from mtasts_deploy.rfc.names import Domain
-from mtasts_deploy.sender.interface import Fetcher
+from mtasts_deploy.sender.interface import Fetcher, NameServers
 
 CHUNK = 64
 """Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
+BEAT = 30.0
+"""Seconds between two heartbeats of the lock: a write that takes longer than a lease does not lose it."""
 T = TypeVar("T")
 
 
@@ -51,7 +53,8 @@ class Stop:
 class Tools:
     """All that a run works with. `clock` gives the time in UTC, whole seconds; `ticks` seconds that only grow; `pause` takes seconds.
 
-    `fetcher` may be None where no policy is confirmed by fetching it. `patience` is how long the barrier waits.
+    `fetcher` may be None where no policy is confirmed by fetching it, `name_servers` where no record is in a zone that they serve.
+    `patience` is how long the barrier waits.
     """
 
     run: str
@@ -63,6 +66,7 @@ class Tools:
     emit: Callable[[Event], None]
     stop: Stop
     fetcher: Fetcher | None = None
+    name_servers: NameServers | None = None
     patience: timedelta = PATIENCE
     ticks: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
@@ -72,7 +76,9 @@ class Tools:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy."""
+    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy,
+    `purged`: those in front of its host have forgotten it since it was put.
+    """
 
     plan: DomainPlan
     settings: DomainSettings
@@ -80,6 +86,7 @@ class Work:
     outcome: Outcome | None = None
     begun: bool = False
     progress: Progress = field(default_factory=Progress)
+    purged: bool = False
     findings: list[Diagnostic] = field(default_factory=list)
 
     @property
@@ -155,18 +162,19 @@ def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
     entry = saw(entry, seen.look(), now)
     if entry.ids or entry.policies:
         entry = placed(entry, place.dns, place.host)
-    tools.book.set(seen.domain, settle(entry, seen, now, https=place.https))
+    tools.book.set(seen.domain, settle(entry, seen, now, https=place.https, public=place.public))
 
 
-def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False) -> Entry:
+def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, public: bool = False) -> Entry:
     """Close what a look shows to be gone: other bytes than the served ones, other ids than the only one at every provider.
 
-    `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so.
+    `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so. `public`: what the
+    provider holds is not yet what name servers give, so other ids are gone when `confirm` says so.
     """
     if isinstance(seen.hosted, HostedPolicy):
         entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark)
     live = [site.ours(RecordKind.STS) for site in seen.sts]
-    if len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
+    if not public and len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
         entry = confirmed(entry, seen.ids[0][0], now)
     return entry
 

@@ -17,7 +17,7 @@ from mtasts_deploy.errors import UsageError
 if TYPE_CHECKING:
     from mtasts_deploy.sender.options import Looking
 
-Format = Literal["human", "json"]
+Format = Literal["human", "json", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
 LogFormat = Literal["text", "json"]
 OnErrorName = Literal["continue", "stop", "rollback"]
 

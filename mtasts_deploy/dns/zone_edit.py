@@ -51,7 +51,7 @@ def edit(
         found = owners(document, wanted)
         for key, change in wanted.items():
             splicer.put(key, found.get(key), change)
-        new = _with_content(splicer.result())
+        new = _with_content(splicer.result(), "\r\n" if "\r\n" in body else "\n")
         if new != body:
             prove(body, new, {key: (Counter(change.values), change.ttl) for key, change in wanted.items()}, default_ttl, escaped_semicolons)
     except ZoneProblem as problem:
@@ -62,11 +62,10 @@ def edit(
     return mark + new
 
 
-def _with_content(text: str) -> str:
+def _with_content(text: str, break_: str) -> str:
     """A zone that has lost its last record is written as `{}`: a file without content is taken for a failed write."""
     if not parse(text, None).void:
         return text
-    break_ = "\r\n" if "\r\n" in text else "\n"
     return text + ("" if not text or text.endswith(("\n", "\r")) else break_) + "{}" + break_
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from mtasts_deploy.diagnostics import Diagnostic, Severity
-from mtasts_deploy.output.text import counted, further, in_order, listed, plain, subject
+from mtasts_deploy.output.text import counted, further, in_order, listed, plain
 from mtasts_deploy.plan.wording import duration, short_id
 from mtasts_deploy.sender.names import Outcome
 from mtasts_deploy.verify.model import Delivery, DomainReport, HostSight, Report
@@ -28,9 +28,14 @@ def verification_lines(report: Report, style: Style, *, verbose: bool) -> Iterat
         yield ""
     for finding in report.findings:
         yield from _finding(finding, style, indent="")
+    yield style(tally_line(report), "bold")
+
+
+def tally_line(report: Report) -> str:
+    """How many domains have which verdict."""
     counts = Counter(one.delivery for one in report.domains)
     said = ", ".join(f"{counts[delivery]} {delivery.value}" for delivery in Delivery if counts[delivery]) or "nothing to look at"
-    yield style(f"Verify: {counted(len(report.domains), 'domain')}: {said}.", "bold")
+    return f"Verify: {counted(len(report.domains), 'domain')}: {said}."
 
 
 def _domain(one: DomainReport, style: Style, *, whole: bool) -> Iterator[str]:
@@ -80,7 +85,6 @@ def _day(when: datetime, now: datetime) -> str:
 
 def _finding(finding: Diagnostic, style: Style, *, indent: str) -> Iterator[str]:
     colour = "red" if finding.severity is Severity.ERROR else "yellow" if finding.severity is Severity.WARN else "cyan"
-    place = subject(finding) if finding.where is not None else ""
-    yield f"{indent}{style(f'{_MARKS[finding.severity]} {finding.code}', colour)} {plain(place + finding.message)}"
+    yield f"{indent}{style(f'{_MARKS[finding.severity]} {finding.code}', colour)} {plain(finding.message)}"
     for text in further(finding):
         yield f"{indent}    {text}"

@@ -18,11 +18,13 @@ from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan import guards, handover
+from mtasts_deploy.plan.delivery import delivery
 from mtasts_deploy.plan.horizon import horizon, may_be_held, read_policy, ready, strict_ready
 from mtasts_deploy.plan.ids import pick_id
 from mtasts_deploy.plan.model import (
     Action,
     Barrier,
+    Delivery,
     DomainPlan,
     Line,
     PutPolicy,
@@ -51,6 +53,7 @@ class Part:
     notes: tuple[str, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
     repair: bool = False
+    delivery: Delivery | None = None
 
 
 def plan_domain(
@@ -91,6 +94,7 @@ def assemble(
         findings=findings,
         inputs=inputs(settings, seen, stored) if steps else {},
         repair=any(part.repair for part in parts),
+        delivery=next((part.delivery for part in parts if part.delivery is not None), None) if steps else None,
     )
 
 
@@ -195,7 +199,8 @@ def publish(settings: DomainSettings, seen: Observed, entry: Entry, plan: Public
         steps.append(PutPolicy(host=seen.host, location=seen.location, before=hosted.version if hosted else None, body=plan.body))
     steps += [Barrier(body=plan.body), *([move] if move else []), *waits]
     lines = (_policy_line(hosted, plan, put), *lines)
-    return Part(steps=tuple(steps), lines=lines, notes=tuple(_notes(seen, entry, plan, put, live != [id_], now)))
+    notes = tuple(_notes(seen, entry, plan, put, live != [id_], now))
+    return Part(steps=tuple(steps), lines=lines, notes=notes, delivery=delivery(plan.standing if seen.ids else None, plan.policy))
 
 
 def _policy_line(hosted: HostedPolicy | None, plan: Publication, put: bool) -> Line:

@@ -21,6 +21,16 @@ class Fetcher(Protocol):
         """
 
 
+class NameServers(Protocol):
+    """Asks the servers of a zone themselves, past every cache. May be called from several threads."""
+
+    def ask_authoritative(self, name: str, kind: str) -> tuple[Reply, ...]:
+        """What each server of the zone that holds `name` says for itself; empty where none is known. Never raises."""
+
+    def authority(self, name: str) -> Authority:
+        """The zone that holds `name` with its servers, or why they could not be found. Never raises."""
+
+
 class Browser(Fetcher, Protocol):
     """A `Fetcher` that can also look as others do, to find out who is let in."""
 
@@ -31,17 +41,11 @@ class Browser(Fetcher, Protocol):
         """Why this HTTPS server does not answer at any address; None if it does. Never raises."""
 
 
-class Lookups(Protocol):
-    """Asks DNS. Names are A-labels without the root dot. May be called from several threads; never raises."""
+class Lookups(NameServers, Protocol):
+    """Asks DNS: also the resolver. Names are A-labels without the root dot."""
 
     def ask(self, name: str, kind: str) -> Reply:
         """What the resolver says."""
-
-    def ask_server(self, server: str, name: str, kind: str) -> Reply:
-        """What one server, by its address, says for itself."""
-
-    def authority(self, name: str) -> Authority:
-        """The zone that holds `name`, with its servers."""
 
 
 class Prober(Protocol):

@@ -69,7 +69,6 @@ class Look:
         self._eyes = eyes
         self._probes = probes
         self._once = Once()
-        self._mute: set[str] = set()
 
     def at(self, domain: Domain) -> Sight:
         """Everything about one domain."""
@@ -103,17 +102,7 @@ class Look:
 
     def _record(self, name: str) -> RecordSight:
         seen = self._ask(name, "TXT")
-        servers = self._eyes.lookups.authority(name).servers
-        return RecordSight(seen=seen, own=tuple(self._ask_server(server, name) for server in servers))
-
-    def _ask_server(self, server: str, name: str) -> Reply:
-        """What this server says; one that has been silent once is not waited for again."""
-        if server in self._mute:
-            return Reply(name=name, kind="TXT", server=server, outcome=Outcome.TIMEOUT)
-        reply = self._eyes.lookups.ask_server(server, name, "TXT")
-        if reply.outcome is Outcome.TIMEOUT:
-            self._mute.add(server)
-        return reply
+        return RecordSight(seen=seen, own=self._eyes.lookups.ask_authoritative(name, "TXT"))
 
     # --- the policy host ---
 

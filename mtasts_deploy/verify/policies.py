@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from mtasts_deploy.declaration.model import DomainSettings, Sts
-from mtasts_deploy.diagnostics import Diagnostic, Severity, Span
+from mtasts_deploy.diagnostics import Diagnostic, Problem, Severity
 from mtasts_deploy.facts import Fetched
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.rfc.policy import Mode, Policy, PolicyError, parse_policy, policy_id
@@ -39,11 +39,9 @@ def check_policy(sight: Sight, record: StsRecord | None, declared: Declared | No
         try:
             policy = parse_policy(body)
         except PolicyError as error:
-            for problem in error.problems:
-                finding = problem.diagnostic(_place(sight, problem.line, problem.column))
-                found.append(_told(finding) if finding.severity is Severity.ERROR else finding)
+            found += [_placed(sight, problem) for problem in error.problems]
             continue
-        found += [problem.diagnostic(_place(sight, problem.line, problem.column)) for problem in policy.warnings]
+        found += [_placed(sight, problem) for problem in policy.warnings]
         policies.append(policy)
         found += _id_of(sight, record, body, ours=declared is not None)
         if declared is not None:
@@ -54,15 +52,13 @@ def check_policy(sight: Sight, record: StsRecord | None, declared: Declared | No
     return min(policies, key=lambda policy: order.index(policy.mode), default=None), found
 
 
-def _place(sight: Sight, line: int, column: int) -> Span:
-    return Span(path=sight.domain.policy_url, line=line, column=column)
-
-
-def _told(finding: Diagnostic) -> Diagnostic:
-    hint = f"{finding.hint} {_INVALID}" if finding.hint else _INVALID
-    return Diagnostic(
-        code=finding.code, message=finding.message, severity=finding.severity, where=finding.where, hint=hint, ref=finding.ref
-    )
+def _placed(sight: Sight, problem: Problem) -> Diagnostic:
+    """A problem of the policy, with its place in it and, if it makes the policy invalid, what senders call that."""
+    message = f"{sight.domain.policy_url}, line {problem.line}: {problem.message}"
+    hints = [problem.hint] if problem.hint else []
+    if problem.severity is Severity.ERROR:
+        hints.append(_INVALID)
+    return replace(problem.diagnostic(), message=message, hint=" ".join(hints) or None)
 
 
 def _fetches(sight: Sight) -> Iterator[Diagnostic]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from mtasts_deploy.diagnostics import Diagnostic, Severity, Span
+from mtasts_deploy.diagnostics import Diagnostic, Problem, Severity
 from mtasts_deploy.facts import RecordKind
 from mtasts_deploy.rfc.policy import Mode, Policy
 from mtasts_deploy.rfc.records import RecordError, StsRecord, TlsrptRecord, TxtValue, parse_sts, parse_tlsrpt
@@ -56,14 +56,15 @@ def _read(
     try:
         record = parse([[text] for text in reply.texts])
     except RecordError as error:
-        found += [problem.diagnostic(_place(reply.name, problem.column)) for problem in error.problems]
+        found += [_placed(reply.name, problem) for problem in error.problems]
         return None
-    found += [problem.diagnostic(_place(reply.name, problem.column)) for problem in getattr(record, "warnings", ())]
+    found += [_placed(reply.name, problem) for problem in getattr(record, "warnings", ())]
     return record
 
 
-def _place(name: str, column: int) -> Span:
-    return Span(path=name, line=1, column=column)
+def _placed(name: str, problem: Problem) -> Diagnostic:
+    column = f" (character {problem.column})" if problem.column > 1 else ""
+    return replace(problem.diagnostic(), message=f"{name}: {problem.message}{column}")
 
 
 def _no_sts(reply: Reply) -> Diagnostic:
