@@ -101,7 +101,7 @@ def rollback(
 
 
 def _options(command_line: str, on_error: options.OnErrorName, parallelism: int, lock_timeout: str, barrier_timeout: str) -> Options:
-    from mtasts_deploy.apply.run import OnError
+    from mtasts_deploy.apply.choices import OnError
     from mtasts_deploy.deployment import Options
 
     return Options(
