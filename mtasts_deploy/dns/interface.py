@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from enum import Enum
 from typing import Protocol
 
-from mtasts_deploy.facts import RecordChange, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import Change, Unknown, ZoneFacts, ZoneName
 
 
 class Guarantee(Enum):
@@ -41,7 +41,7 @@ class Target(Protocol):
     def read(self, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
         """What the zone holds at these names, read afresh. Never raises for a zone that cannot be read: that is `Unknown`."""
 
-    def write(self, zone: ZoneName, changes: Sequence[RecordChange]) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[Change]) -> None:
         """Make these changes and no others.
 
         Raises `Refused` before the first byte is written, `ProviderError` when it is not known what was written. A return proves

@@ -10,7 +10,7 @@ from pathlib import Path
 from mtasts_deploy.dns import zone_text
 from mtasts_deploy.dns.interface import Guarantee
 from mtasts_deploy.dns.zone_store import ZoneDirectory, remove_leftovers
-from mtasts_deploy.facts import RecordChange, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import Change, Unknown, ZoneFacts, ZoneName
 
 
 class LocalTarget:
@@ -59,7 +59,7 @@ class LocalTarget:
             escaped_semicolons=self.escaped_semicolons,
         )
 
-    def write(self, zone: ZoneName, changes: Sequence[RecordChange]) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[Change]) -> None:
         """Splice these changes into the zone's file, which is replaced at once.
 
         Raises `Refused` before anything is written (the record is not what the plan saw, MTS702; it cannot be edited in place, MTS455,
