@@ -10,7 +10,7 @@ from mtasts_deploy.declaration.model import ZONE_FILES, HostSpec, ProviderSpec, 
 if TYPE_CHECKING:
     from mtasts_deploy.dns.interface import Target
     from mtasts_deploy.hosting.interface import Host
-    from mtasts_deploy.sender.interface import Fetcher
+    from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.sender.options import Looking
     from mtasts_deploy.state.interface import StateStore
 
@@ -84,3 +84,10 @@ def fetcher(looking: Looking) -> Fetcher:
     from mtasts_deploy.sender.https import StrictFetcher  # urllib3 and ssl: 60 ms, and only a run that fetches needs them
 
     return StrictFetcher(looking)
+
+
+def name_servers(looking: Looking) -> NameServers:
+    """What asks the servers of a zone themselves."""
+    from mtasts_deploy.sender.dns import Dns
+
+    return Dns(looking)

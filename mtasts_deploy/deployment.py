@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
     from mtasts_deploy.dns.interface import Target
     from mtasts_deploy.hosting.interface import Host
-    from mtasts_deploy.sender.interface import Fetcher
+    from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.state.interface import StateStore
 
 
@@ -71,7 +71,8 @@ class Options:
 @dataclass(kw_only=True)
 class Deployment:
     """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds, when nothing is under way, `pause` in a
-    run. `ticks` are seconds that only grow. `fetcher` makes what fetches policies, at the first run that needs it.
+    run. `ticks` are seconds that only grow. `fetcher` makes what fetches policies, at the first run that needs it, `name_servers` what asks
+    them; without it the providers' word has to do.
     """
 
     declaration: Declaration
@@ -83,6 +84,7 @@ class Deployment:
     emit: Callable[[Event], None] = lambda _: None
     stop: Stop = field(default_factory=Stop)
     fetcher: Callable[[], Fetcher] | None = None
+    name_servers: Callable[[], NameServers] | None = None
     pause: Callable[[float], None] = time.sleep
     ticks: Callable[[], float] = time.monotonic
 
@@ -96,6 +98,7 @@ class Deployment:
             hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
             store=adapters.state(declaration.state, base),
             fetcher=lambda: adapters.fetcher(looking or Looking()),
+            name_servers=lambda: adapters.name_servers(looking or Looking()),
         )
 
     def plan(self, selection: Selection | None = None, lifted: Lifted | None = None) -> Plan:
@@ -175,7 +178,10 @@ class Deployment:
         zones = settings.zone
         fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx"), zones)
         https = settings.confirm is Confirm.HTTPS
-        return Place(domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed, https=https)
+        public = not settings.by_hand and self.name_servers is not None
+        return Place(
+            domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed, https=https, public=public
+        )
 
     def _sharers(self) -> dict[str, list[Domain]]:
         """The declared domains whose policies are one file, by its location."""
@@ -311,6 +317,7 @@ class Deployment:
             emit=self.emit,
             stop=self.stop,
             fetcher=self.fetcher() if self.fetcher is not None and any(work.place.https for work in works) else None,
+            name_servers=self.name_servers() if self.name_servers and any(one.public for one in survey.places.values()) else None,
             patience=options.barrier_timeout,
             ticks=self.ticks,
             pause=self.pause,

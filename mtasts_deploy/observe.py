@@ -35,7 +35,7 @@ class Place:
     """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`).
 
     `plugin`: octodns-sync writes the records. `https`: what its host holds is not at once what senders get, so only a fetch over HTTPS
-    tells that other bytes are gone.
+    tells that other bytes are gone. `public`: name servers give out what its providers hold, so only they tell that another id is gone.
     """
 
     domain: Domain
@@ -44,6 +44,7 @@ class Place:
     plugin: bool = False
     zones: Mapping[str, ZoneName] | None = None
     https: bool = False
+    public: bool = False
 
     @property
     def names(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from mtasts_deploy.apply.confirm import PATIENCE, confirm, question
 from mtasts_deploy.apply.prepare import not_served, stale
 from mtasts_deploy.apply.report import Outcome, Stage
 from mtasts_deploy.apply.serving import fetch_again
@@ -37,16 +38,17 @@ class Push:
 
 def commit(tools: Tools, works: Sequence[Work]) -> None:
     """Push every zone; domains whose records are all confirmed are done."""
+    pushed: dict[Domain, Observed] = {}
     for chunk in chunks(_pushes(work for work in works if work.open)):
         concerned = _works(chunk)
         if tools.stop.requested:
             for work in concerned:
                 work.end(tools, Stage.COMMIT, Outcome.INTERRUPTED)
             continue
-        _commit(tools, chunk, concerned)
+        pushed |= _commit(tools, chunk, concerned)
     for chunk_of_works in chunks([work for work in works if work.open and work.plan.hand_over is not None]):
         _hand_over(tools, chunk_of_works)
-    finish(tools, [work for work in works if work.open])
+    finish(tools, [work for work in works if work.open], _everywhere(tools, works, pushed))
     tools.book.save(tools.lease.prove)
 
 
@@ -64,7 +66,7 @@ def _works(pushes: Sequence[Push]) -> list[Work]:
     return list(found.values())
 
 
-def _commit(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> None:
+def _commit(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> dict[Domain, Observed]:
     seen = _fetch_once_more(tools, works)
     for push in pushes:
         _compare(tools, push, seen)
@@ -79,8 +81,9 @@ def _commit(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> None
         if all(isinstance(push.error, Refused) for push in pushes if any(one is work for one, _ in push.changes)):
             # Certainly nothing was written, so the note of the push is taken back: the id was never visible.
             tools.book.set(work.plan.domain, earlier[work.plan.domain])
-    _confirm(tools, pushes, going)
+    fresh = _confirm(tools, pushes, going)
     tools.book.save(tools.lease.prove)
+    return fresh
 
 
 def _fetch_once_more(tools: Tools, works: Sequence[Work]) -> dict[Domain, Observed]:
@@ -164,7 +167,7 @@ def _push(tools: Tools, push: Push) -> None:
             work.begun = work.begun or work.open
 
 
-def _confirm(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> None:
+def _confirm(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> dict[Domain, Observed]:
     """A returned count proves nothing: read again, with fresh eyes. The error of a push counts only if its records are not there."""
     seen = look_again(tools, [work for work in works if work.open])
     for push in pushes:
@@ -176,6 +179,17 @@ def _confirm(tools: Tools, pushes: Sequence[Push], works: Sequence[Work]) -> Non
             unseen = seen[work.plan.domain].unknown
             findings = push.error.diagnostics if push.error is not None else unseen or (_unconfirmed(change),)
             work.end(tools, Stage.COMMIT, Outcome.FAILED, *findings)
+    return seen
+
+
+def _everywhere(tools: Tools, works: Sequence[Work], pushed: Mapping[Domain, Observed]) -> Mapping[Domain, Sequence[Diagnostic]]:
+    """Wait until all name servers show what was pushed; the domains for which some do not yet. Never undone: it is on its way."""
+    asked = [work for work in works if work.open and work.plan.domain in pushed]
+    found = [question(work.place, pushed[work.plan.domain], tools.book.entry(work.plan.domain), work.plan) for work in asked]
+    confirmation = confirm(tools, [one for one in found if one is not None], min(PATIENCE, tools.patience))
+    if confirmation.notes:
+        asked[0].findings += confirmation.notes
+    return confirmation.unconfirmed
 
 
 def _holds(seen: Observed, change: SiteChange) -> bool:
@@ -192,8 +206,8 @@ def _unconfirmed(change: SiteChange) -> Diagnostic:
     )
 
 
-def finish(tools: Tools, works: Sequence[Work]) -> None:
-    """These domains have all that the plan asked for."""
+def finish(tools: Tools, works: Sequence[Work], unconfirmed: Mapping[Domain, Sequence[Diagnostic]]) -> None:
+    """These domains have all that the plan asked for; those `unconfirmed` not yet at every name server."""
     for work in works:
         entry = tools.book.entry(work.plan.domain)
         change = work.plan.change_of(RecordKind.TLSRPT)
@@ -203,4 +217,7 @@ def finish(tools: Tools, works: Sequence[Work]) -> None:
         entry = took_back(entry) if tools.rollback else finished(entry) if asks_back else declared_anew(finished(entry))
         tools.book.set(work.plan.domain, entry)
         outcome = Outcome.TAKEN_BACK if tools.rollback else Outcome.WAITING if work.plan.waits else Outcome.DONE
-        work.end(tools, Stage.COMMIT, outcome)
+        lagging = unconfirmed.get(work.plan.domain, ())
+        if lagging:
+            outcome = Outcome.INTERRUPTED if tools.stop.requested else Outcome.UNCONFIRMED
+        work.end(tools, Stage.COMMIT, outcome, *lagging)

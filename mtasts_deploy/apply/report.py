@@ -27,6 +27,7 @@ class Outcome(Enum):
     DONE = "done"
     WAITING = "waiting"
     TAKEN_BACK = "taken back"
+    UNCONFIRMED = "unconfirmed"
     BLOCKED = "blocked"
     UNKNOWN = "could not be observed"
     STALE = "stale"
@@ -53,6 +54,7 @@ _CODES: Final = (
     (Outcome.UNKNOWN, 1),
     (Outcome.STALE, 5),
     (Outcome.BLOCKED, 3),
+    (Outcome.UNCONFIRMED, 6),
 )
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from enum import Enum
 
 from mtasts_deploy.apply.commit import commit
+from mtasts_deploy.apply.confirm import confirm, question
 from mtasts_deploy.apply.prepare import prepare
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.serving import preflight
@@ -21,7 +22,7 @@ from mtasts_deploy.observe import Observed, Place
 from mtasts_deploy.plan.model import Plan, Verdict
 from mtasts_deploy.rfc.names import Domain
 
-_GOOD = (Outcome.DONE, Outcome.WAITING, Outcome.UNCHANGED, Outcome.TAKEN_BACK)
+_GOOD = (Outcome.DONE, Outcome.WAITING, Outcome.UNCHANGED, Outcome.TAKEN_BACK, Outcome.UNCONFIRMED)
 
 
 class OnError(Enum):
@@ -48,10 +49,11 @@ def run(
     """
     outcomes = _left_out(tools, plan)
     _remember(tools, plan, seen, places)
+    notes = _ask_about_open(tools, plan, seen, places, outcomes)
     if on_error is not OnError.CONTINUE and any(outcome not in _GOOD for outcome in outcomes.values()):
         for work in works:
             work.end(tools, Stage.LOOK, Outcome.FAILED, _held(begun=False))
-        return _result(tools, outcomes, works)
+        return _result(tools, outcomes, works, notes)
     # Repairs first; then by shard of the ledger, so that a portion of the run writes few shards.
     works = sorted(works, key=lambda work: (not work.plan.repair, shard_of(str(work.plan.domain))))
     preflight(tools, works)
@@ -62,8 +64,8 @@ def run(
         _hold(tools, works, Stage.PREPARE)
     commit(tools, works)
     if on_error is OnError.ROLLBACK and any(work.outcome not in _GOOD for work in works) and not tools.stop.requested:
-        return _taken_back(tools, outcomes, works, take_back)
-    return _result(tools, outcomes, works)
+        return _taken_back(tools, outcomes, works, take_back, notes)
+    return _result(tools, outcomes, works, notes)
 
 
 def _left_out(tools: Tools, plan: Plan) -> dict[Domain, Outcome]:
@@ -97,6 +99,27 @@ def _remember(tools: Tools, plan: Plan, seen: Mapping[Domain, Observed], places:
     tools.book.save(tools.lease.prove)
 
 
+def _ask_about_open(
+    tools: Tools, plan: Plan, seen: Mapping[Domain, Observed], places: Mapping[Domain, Place], outcomes: dict[Domain, Outcome]
+) -> list[Diagnostic]:
+    """For domains without steps whose last change was not seen at every name server: ask once more, and close what is gone.
+
+    What is still to be told about them; `outcomes` has those of them that lag.
+    """
+    idle = [one.domain for one in plan.domains if not one.acts and one.domain in seen]
+    found = [question(places[domain], seen[domain], tools.book.entry(domain)) for domain in idle]
+    questions = [one for one in found if one is not None]
+    confirmation = confirm(tools, questions)
+    for domain, findings in confirmation.unconfirmed.items():
+        if outcomes.get(domain) not in _GOOD:
+            continue
+        outcomes[domain] = Outcome.UNCONFIRMED
+        report(tools, Event(stage=Stage.REMEMBER, what=Outcome.UNCONFIRMED.value, domain=domain, finding=findings[0]))
+    if questions:
+        tools.book.save(tools.lease.prove)
+    return [*confirmation.notes, *(finding for findings in confirmation.unconfirmed.values() for finding in findings)]
+
+
 def _hold(tools: Tools, works: Sequence[Work], stage: Stage) -> None:
     """If one of them has failed, the others end here."""
     if all(work.open for work in works):
@@ -116,7 +139,11 @@ def _held(*, begun: bool) -> Diagnostic:
 
 
 def _taken_back(
-    tools: Tools, outcomes: dict[Domain, Outcome], works: Sequence[Work], take_back: Callable[[Sequence[Work]], Sequence[Work]]
+    tools: Tools,
+    outcomes: dict[Domain, Outcome],
+    works: Sequence[Work],
+    take_back: Callable[[Sequence[Work]], Sequence[Work]],
+    notes: Sequence[Diagnostic],
 ) -> Result:
     """Take back what this run has changed, through the same stages."""
     changed = [work for work in works if work.begun]
@@ -124,12 +151,12 @@ def _taken_back(
     reverse = replace(tools, rollback=True)
     prepare(reverse, back)
     commit(reverse, back)
-    result = _result(tools, outcomes, [*works, *back])
+    result = _result(tools, outcomes, [*works, *back], notes)
     return replace(result, taken_back=True)
 
 
-def _result(tools: Tools, outcomes: dict[Domain, Outcome], works: Sequence[Work]) -> Result:
+def _result(tools: Tools, outcomes: dict[Domain, Outcome], works: Sequence[Work], notes: Sequence[Diagnostic]) -> Result:
     ended = {**outcomes, **{work.plan.domain: work.outcome or Outcome.INTERRUPTED for work in works}}
-    findings = tuple(finding for work in works for finding in work.findings)
+    findings = (*notes, *(finding for work in works for finding in work.findings))
     begun = frozenset(work.plan.domain for work in works if work.begun)
     return Result(run=tools.run, outcomes=ended, findings=findings, begun=begun)

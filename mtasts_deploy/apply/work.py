@@ -19,7 +19,7 @@ from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.model import DomainPlan, SiteChange
 from mtasts_deploy.rfc.names import Domain
-from mtasts_deploy.sender.interface import Fetcher
+from mtasts_deploy.sender.interface import Fetcher, NameServers
 
 CHUNK = 64
 """Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
@@ -51,7 +51,8 @@ class Stop:
 class Tools:
     """All that a run works with. `clock` gives the time in UTC, whole seconds; `ticks` seconds that only grow; `pause` takes seconds.
 
-    `fetcher` may be None where no policy is confirmed by fetching it. `patience` is how long the barrier waits.
+    `fetcher` may be None where no policy is confirmed by fetching it, `name_servers` where no record is in a zone that they serve.
+    `patience` is how long the barrier waits.
     """
 
     run: str
@@ -63,6 +64,7 @@ class Tools:
     emit: Callable[[Event], None]
     stop: Stop
     fetcher: Fetcher | None = None
+    name_servers: NameServers | None = None
     patience: timedelta = PATIENCE
     ticks: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
@@ -155,18 +157,19 @@ def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
     entry = saw(entry, seen.look(), now)
     if entry.ids or entry.policies:
         entry = placed(entry, place.dns, place.host)
-    tools.book.set(seen.domain, settle(entry, seen, now, https=place.https))
+    tools.book.set(seen.domain, settle(entry, seen, now, https=place.https, public=place.public))
 
 
-def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False) -> Entry:
+def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, public: bool = False) -> Entry:
     """Close what a look shows to be gone: other bytes than the served ones, other ids than the only one at every provider.
 
-    `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so.
+    `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so. `public`: what the
+    provider holds is not yet what name servers give, so other ids are gone when `confirm` says so.
     """
     if isinstance(seen.hosted, HostedPolicy):
         entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark)
     live = [site.ours(RecordKind.STS) for site in seen.sts]
-    if len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
+    if not public and len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
         entry = confirmed(entry, seen.ids[0][0], now)
     return entry
 

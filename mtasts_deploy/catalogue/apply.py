@@ -46,6 +46,26 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         good="deploy apply --on-error continue",
     ),
     Entry(
+        code="MTS707",
+        title="A change was accepted, and not every name server shows it yet",
+        why="The provider has the record, and senders that ask the server that is named get the old one (or none). They keep the policy "
+        "that they have, which is valid; the new policy is served to whoever looks. So nothing is undone. But until all servers agree the "
+        "old id counts as visible, and steps that must wait for its end (new MX hosts, a retirement) wait.",
+        fix="Run `deploy apply` again after a while: it asks the servers once more. If it stays so, look at the zone transfers to that "
+        "server (NOTIFY, TSIG keys, the serial), and whether the NS records of the zone name the servers of this provider at all. A value "
+        "that is shown with a backslash before the semicolon was spoilt by the provider: it turns MTA-STS off; report it there.",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS708",
+        title="A name server could not be asked",
+        why="After a push the servers of the zone are asked for the octets that they give to senders. One that does not answer, or does "
+        "not serve the zone (a lame delegation), proves nothing, and no sender gets anything from it either: it is left out. Where none "
+        "can be asked, the provider's own word has to do.",
+        fix="Look at that server and at the NS records of the zone. If this machine may not send DNS queries to the Internet, allow it "
+        "(UDP and TCP, port 53).",
+    ),
+    Entry(
         code="MTS761",
         title="A file of the ledger cannot be read",
         why="The ledger knows what senders may still hold. Without it an id could be used again for other bytes, so nothing is done "

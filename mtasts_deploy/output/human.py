@@ -195,6 +195,8 @@ class Human:
                 left = [str(domain) for domain, end in result.outcomes.items() if end in (Outcome.UNFINISHED, Outcome.INTERRUPTED)]
                 again = f"deploy rollback {' '.join(left[:5])}" + " …" * (len(left) > 5)
             yield f"What is published is valid. Run `{again}` again: it looks at what is there and goes on."
+        if result.count(Outcome.UNCONFIRMED):
+            yield "Unconfirmed records are on their way to all name servers. Run `deploy apply` again later: it asks them, and closes."
         yield from _shipping(report.ship)
 
 

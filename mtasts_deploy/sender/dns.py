@@ -28,6 +28,8 @@ from mtasts_deploy.sender.options import Endpoint, Looking
 PORT: Final = 53
 _PATIENCE: Final = 3.0  # seconds for one question to one server
 _PAYLOAD: Final = 1232  # octets, the size that no path fragments
+_GIVEN_UP: Final = 2  # questions without an answer
+_REST: Final = 60.0  # seconds
 _DEPTH: Final = 8  # delegations below the zone that the resolver knows
 
 
@@ -38,6 +40,7 @@ class Dns:
         """The resolver of `looking`, else those of the system. Its detours count for addresses at port 53, if that port is named."""
         self._looking = looking
         self._zones: dict[str, Authority] = {}
+        self._silent: dict[str, tuple[int, float]] = {}
         self._resolvers: tuple[Endpoint, ...] = () if looking.resolver is None else (looking.resolver,)
 
     def ask(self, name: str, kind: str) -> Reply:
@@ -53,7 +56,7 @@ class Dns:
     def ask_authoritative(self, name: str, kind: str) -> tuple[Reply, ...]:
         """What each server of the zone says for itself, over UDP or, if that is cut off, TCP; empty where no server is known."""
         authority = self.authority(name)
-        return tuple(self._ask_one(server, name, kind) for server in authority.servers)
+        return tuple(self._ask_patiently(server, name, kind) for server in authority.servers)
 
     def txt(self, name: str) -> Reply:
         """The TXT values at a name, as the resolver sees them. For a name that exists; else ask its zone's servers."""
@@ -170,6 +173,18 @@ class Dns:
             if detour.port == PORT and detour.covers(address, PORT):
                 return detour.to
         return Endpoint(address=address, port=PORT)
+
+    def _ask_patiently(self, server: str, name: str, kind: str) -> Reply:
+        """As `_ask_one`, but a server that gave no answer twice in a row is left alone for a minute: it may serve thousands of zones."""
+        count, last = self._silent.get(server, (0, 0.0))
+        if count >= _GIVEN_UP and time.monotonic() - last < _REST:
+            return Reply(name=name, kind=kind, server=server, outcome=Outcome.TIMEOUT)
+        reply = self._ask_one(server, name, kind)
+        if reply.outcome is Outcome.TIMEOUT:
+            self._silent[server] = (count + 1, time.monotonic())
+        else:
+            self._silent.pop(server, None)
+        return reply
 
     def _ask_one(self, server: str, name: str, kind: str) -> Reply:
         reply = self._exchange(self._end(server), name, kind, recurse=False)

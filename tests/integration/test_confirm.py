@@ -1,0 +1,207 @@
+"""After a push: every name server of the zone is asked, and what lags is waited for, told and never undone (DESIGN section 7, stage 4)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from mtasts_deploy.adapters import name_servers
+from mtasts_deploy.apply.book import Book
+from mtasts_deploy.apply.confirm import PATIENCE
+from mtasts_deploy.apply.report import Event, Outcome, Result
+from mtasts_deploy.deployment import Deployment, Options
+from mtasts_deploy.ledger.model import Entry
+from mtasts_deploy.plan.selection import Lifted
+from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.sender.options import Detour, Endpoint, Looking
+from tests.estates import codes, deploy
+from tests.nameservers import Bind, Knot, PowerDns, Rrset, Server, running
+from tests.servers import free_port, listening
+from tests.servers import running as program
+
+pytestmark = [pytest.mark.integration, pytest.mark.services("named")]
+
+EXAMPLE = Domain.parse("example.com")
+KINDS = [pytest.param(kind, marks=pytest.mark.services(kind.program), id=kind.__name__) for kind in (PowerDns, Bind, Knot)]
+ZONE = [
+    Rrset("@", "NS", 3600, ("ns1.example.com.", "ns2.example.com.")),
+    Rrset("ns1", "A", 3600, ("127.0.0.1",)),
+    Rrset("ns2", "A", 3600, ("127.0.0.2",)),
+    Rrset("@", "MX", 600, ("10 mx.example.com.",)),
+    Rrset("mx", "A", 300, ("192.0.2.25",)),
+]
+
+
+@dataclass
+class Secondary:
+    """A BIND that takes the zone over from a primary with a transfer when it starts, and not again while it runs."""
+
+    directory: Path
+    primary: Server
+    port: int = field(default_factory=free_port)
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        here = self.directory
+        here.mkdir(exist_ok=True)
+        key = getattr(self.primary, "key", "")
+        signed = not isinstance(self.primary, PowerDns)
+        (here / "named.conf").write_text(
+            (f'key k {{ algorithm hmac-sha256; secret "{key}"; }};\n' if signed else "")
+            + f'options {{ directory "{here}"; pid-file "{here}/named.pid"; session-keyfile "{here}/session.key"; '
+            f'managed-keys-directory "{here}"; listen-on port {self.port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; '
+            "dnssec-validation no; notify no; };\ncontrols { };\n"
+            f'zone "example.com" {{ type secondary; file "example.com.zone"; masterfile-format text; '
+            f"primaries {{ 127.0.0.1 port {self.primary.port}{' key k' if signed else ''}; }}; }};\n"
+        )
+        (here / "example.com.zone").unlink(missing_ok=True)
+        command = ["named", "-g", "-n", "1", "-c", str(here / "named.conf")]
+        with program(command, lambda: listening("127.0.0.1", self.port) and self._has_it(), here / "log"):
+            yield
+
+    def _has_it(self) -> bool:
+        replies = name_servers(_looking(self.primary, self.port)).ask_authoritative("mx.example.com", "A")
+        return [reply.answered for reply in replies] == [True, True]
+
+
+def _looking(primary: Server, second: int) -> Looking:
+    """The resolver is the primary; DNS calls the two servers 127.0.0.1 and 127.0.0.2."""
+    detours = {"127.0.0.1": primary.port, "127.0.0.2": second}
+    return Looking(
+        resolver=Endpoint(address="127.0.0.1", port=primary.port),
+        detours=tuple(Detour(host=name, port=53, to=Endpoint(address="127.0.0.1", port=port)) for name, port in detours.items()),
+    )
+
+
+@dataclass
+class Estate:
+    """One domain at a real server, and a second one that may lag."""
+
+    directory: Path
+    primary: Server
+    second: Secondary
+    events: list[Event] = field(default_factory=list)
+
+    def deployment(self, settings: str) -> Deployment:
+        made = deploy(self.directory, {"dns": self.primary.block()}, f"  example.com: {settings}\n")
+        domains = {domain: replace(one, by_hand=False, allow=()) for domain, one in made.declaration.domains.items()}
+        made.declaration = replace(made.declaration, domains=domains)
+        made.name_servers = lambda: name_servers(_looking(self.primary, self.second.port))
+        made.emit = self.events.append
+        made.clock = lambda: datetime.now(UTC).replace(microsecond=0)
+        return made
+
+    def apply(self, settings: str = "{max_age: 1w}") -> Result:
+        """Without a wait."""
+        return applied(self.deployment(settings), timedelta())
+
+    @property
+    def entry(self) -> Entry:
+        return Book(self.deployment("{}").store).entry(EXAMPLE)
+
+    def still_visible(self) -> int:
+        return sum(one.until is None for one in self.entry.ids.values())
+
+
+def applied(deployment: Deployment, patience: timedelta = PATIENCE) -> Result:
+    """Nothing serves the policy here, so the guard against `confirm: storage` is lifted."""
+    result = deployment.apply(options=Options(barrier_timeout=patience), lifted=Lifted.parse(["MTS410=example.com"]))
+    assert result is not None
+    return result
+
+
+@pytest.fixture(params=KINDS)
+def estate(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Estate]:
+    with running(request.param, tmp_path / "server", {"example.com": ZONE}) as primary:
+        for name, value in primary.environment.items():
+            monkeypatch.setenv(name, value)
+        yield Estate(tmp_path / "d", primary, Secondary(tmp_path / "second", primary))
+
+
+def test_a_secondary_that_lags_leaves_the_change_unconfirmed_and_the_next_apply_closes(estate: Estate):
+    with estate.second.serving():
+        result = estate.apply()
+        assert (result.outcomes[EXAMPLE], result.exit_code, codes(result)) == (Outcome.UNCONFIRMED, 6, ["MTS707"])
+        assert "127.0.0.2" in result.findings[0].message
+        assert len(estate.primary.txt("example.com", "_mta-sts.example.com")) == 1  # nothing is undone
+        assert [one.confirmed for one in estate.entry.ids.values()] == [None]
+        again = estate.apply()
+        assert (again.outcomes[EXAMPLE], again.exit_code, codes(again)) == (Outcome.UNCONFIRMED, 6, ["MTS707"])
+    with estate.second.serving():
+        last = estate.apply()
+    assert (last.outcomes[EXAMPLE], last.exit_code, last.findings) == (Outcome.UNCHANGED, 0, ())
+    assert [one.confirmed is not None for one in estate.entry.ids.values()] == [True]
+
+
+def test_the_old_id_is_visible_until_the_last_server_has_the_new_one(estate: Estate):
+    with estate.second.serving():
+        estate.apply()
+    with estate.second.serving():
+        assert estate.apply().exit_code == 0
+        assert estate.apply("{max_age: 2w}").exit_code == 6
+        assert estate.still_visible() == 2
+    with estate.second.serving():
+        assert estate.apply("{max_age: 2w}").exit_code == 0
+        assert estate.still_visible() == 1
+        assert estate.apply("{max_age: 2w}").exit_code == 0
+
+
+def test_a_lag_is_waited_for(estate: Estate):
+    def transfer(event: Event) -> None:
+        estate.events.append(event)
+        if event.what == "waiting":
+            running_second.__exit__(None, None, None)
+            fresh.__enter__()
+
+    running_second, fresh = estate.second.serving(), estate.second.serving()
+    running_second.__enter__()
+    made = estate.deployment("{max_age: 1w}")
+    made.emit = transfer
+    began = time.monotonic()
+    try:
+        result = applied(made)
+    finally:
+        fresh.__exit__(None, None, None)
+    assert (result.outcomes[EXAMPLE], result.exit_code) == (Outcome.DONE, 0)
+    assert time.monotonic() - began < 30
+    said = next(event.text for event in estate.events if event.what == "waiting")
+    assert said == "waiting for its name servers: 127.0.0.2 has no such record at _mta-sts.example.com"
+    assert [one.confirmed is not None for one in estate.entry.ids.values()] == [True]
+
+
+def test_a_dead_secondary_is_named_and_fails_nothing(estate: Estate):
+    result = estate.apply()
+    assert (result.outcomes[EXAMPLE], result.exit_code, codes(result)) == (Outcome.DONE, 0, ["MTS708"])
+    assert "127.0.0.2" in result.findings[0].message
+    assert [one.confirmed is not None for one in estate.entry.ids.values()] == [True]
+    assert estate.apply().findings == ()  # nothing is open, so nobody is asked
+
+
+def test_where_no_server_is_known_the_word_of_the_provider_has_to_do(estate: Estate):
+    made = estate.deployment("{max_age: 1w}")
+    dead = Looking(resolver=Endpoint(address="127.0.0.1", port=free_port()))
+    made.name_servers = lambda: name_servers(dead)
+    result = applied(made)
+    assert (result.exit_code, codes(result)) == (0, ["MTS708"])
+    assert "name servers of _mta-sts.example.com could not be found" in result.findings[0].message
+    assert [one.confirmed is not None for one in estate.entry.ids.values()] == [True]
+
+
+def test_a_signal_ends_the_wait_for_a_server_that_lags(estate: Estate):
+    made = estate.deployment("{max_age: 1w}")
+
+    def stop(event: Event) -> None:
+        made.stop.requested = made.stop.requested or event.what == "waiting"
+
+    made.emit = stop
+    began = time.monotonic()
+    with estate.second.serving():
+        result = applied(made)
+    assert (result.outcomes[EXAMPLE], result.exit_code) == (Outcome.INTERRUPTED, 130)
+    assert time.monotonic() - began < 15
