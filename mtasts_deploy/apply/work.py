@@ -13,7 +13,7 @@ from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.facts import HostedPolicy, RecordKind
+from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
 from mtasts_deploy.ledger.events import confirmed, digits_of, placed, read_back, saw, stored, written_by_us
 from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.observe import Observed, Place, World
@@ -74,13 +74,14 @@ class Tools:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy."""
+    """One domain on its way. `begun`: something in the world was changed for it; `led`: its address was. `progress`: what is known about caches of its policy."""
 
     plan: DomainPlan
     settings: DomainSettings
     place: Place
     outcome: Outcome | None = None
     begun: bool = False
+    led: bool = False
     progress: Progress = field(default_factory=Progress)
     findings: list[Diagnostic] = field(default_factory=list)
 
@@ -156,8 +157,22 @@ def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
         entry = written_by_us(entry)
     entry = saw(entry, seen.look(), now)
     if entry.ids or entry.policies:
-        entry = placed(entry, place.dns, place.host)
+        entry = placed(entry, place.dns, serving(entry, place, seen))
     tools.book.set(seen.domain, settle(entry, seen, now, https=place.https, public=place.public))
+
+
+def serving(entry: Entry, place: Place, seen: Observed) -> str:
+    """The host whose file counts as the served one: the declared one as soon as senders are led to it, with the same bytes there."""
+    if not entry.published or seen.host == place.host:
+        return place.host
+    copy = next((copy for copy in seen.copies if copy.host == place.host and copy.led), None)
+    same = copy is not None and isinstance(copy.hosted, HostedPolicy) and isinstance(seen.hosted, HostedPolicy)
+    arrived = place.address is None or set(seen.leads) == {place.address}
+    return place.host if same and arrived and copy is not None and _body(copy.hosted) == _body(seen.hosted) else seen.host
+
+
+def _body(file: HostedPolicy | Unknown | None) -> bytes | None:
+    return file.body if isinstance(file, HostedPolicy) else None
 
 
 def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, public: bool = False) -> Entry:
@@ -166,8 +181,9 @@ def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, 
     `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so. `public`: what the
     provider holds is not yet what name servers give, so other ids are gone when `confirm` says so.
     """
-    if isinstance(seen.hosted, HostedPolicy):
-        entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark)
+    bodies = {_body(file) for file in seen.files.values()}
+    if len(bodies) == 1 and isinstance(seen.hosted, HostedPolicy):  # while a host that may be asked has other bytes, those are not gone
+        entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark if seen.host == entry.host else None)
     live = [site.ours(RecordKind.STS) for site in seen.sts]
     if not public and len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
         entry = confirmed(entry, seen.ids[0][0], now)

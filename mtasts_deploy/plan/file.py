@@ -11,14 +11,16 @@ from typing import Final, cast
 
 from mtasts_deploy.diagnostics import Diagnostic, Severity, Span
 from mtasts_deploy.errors import MtastsError, UsageError
-from mtasts_deploy.facts import RecordChange, RecordKind, TxtSet, ZoneName
+from mtasts_deploy.facts import Address, AddressChange, AddressSet, RecordChange, RecordKind, TxtSet, ZoneName
 from mtasts_deploy.plan.model import (
     Action,
+    AddressSite,
     Barrier,
     DomainPlan,
     HandOver,
     Line,
     Plan,
+    PutAddress,
     PutPolicy,
     PutRecords,
     RemovePolicy,
@@ -31,7 +33,7 @@ from mtasts_deploy.plan.model import (
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import PolicyId
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 Json = Mapping[str, object]
 
 
@@ -126,10 +128,14 @@ def finding_json(finding: Diagnostic) -> dict[str, object]:
 
 def _step(step: Step) -> Json:
     match step:
+        case PutAddress():
+            return {"step": "put-address", "moves": step.moves, "changes": [_address_change(change) for change in step.changes]}
         case PutPolicy():
-            return {"step": "put-policy", "host": step.host, "location": step.location, "before": step.before, "after": _text(step.body)}
+            name = "copy-policy" if step.copy else "put-policy"
+            return {"step": name, "host": step.host, "location": step.location, "before": step.before, "after": _text(step.body)}
         case Barrier():
-            return {"step": "barrier", "bytes": hashlib.sha256(step.body).hexdigest(), "after": _text(step.body)}
+            at = {} if step.at is None else {"at": _address(step.at)}
+            return {"step": "barrier", "bytes": hashlib.sha256(step.body).hexdigest(), "after": _text(step.body), **at}
         case PutRecords():
             return {"step": "put-records", "id": step.id, "changes": [_change(change) for change in step.changes]}
         case HandOver():
@@ -141,6 +147,22 @@ def _step(step: Step) -> Json:
         case Wait():
             until = None if step.until is None else step.until.astimezone(UTC).isoformat()
             return {"step": "wait", "what": step.what, "until": until, "text": step.text, "code": step.code}
+
+
+def _address(address: Address) -> Json:
+    return {kind: list(values) for kind, values in address.records()}
+
+
+def _address_change(site: AddressSite) -> Json:
+    change = site.change
+    return {
+        "provider": site.provider,
+        "zone": site.zone,
+        "name": change.name,
+        "before": None if change.before is None else {"address": _address(change.before.address), "ttl": change.before.ttl},
+        "after": _address(change.after),
+        "ttl": change.ttl,
+    }
 
 
 def _change(site: SiteChange) -> Json:
@@ -216,10 +238,15 @@ def _finding(raw: Json) -> Diagnostic:
 def _read_step(raw: Json) -> Step:
     get = cast("dict[str, str]", raw).get
     match raw["step"]:
-        case "put-policy":
-            return PutPolicy(host=str(raw["host"]), location=str(raw["location"]), before=get("before"), body=_bytes(raw["after"]))
+        case "put-address":
+            changes = tuple(_read_address_change(one) for one in cast("list[Json]", raw["changes"]))
+            return PutAddress(changes=changes, moves=bool(raw["moves"]))
+        case "put-policy" | "copy-policy":
+            copy = raw["step"] == "copy-policy"
+            body = _bytes(raw["after"])
+            return PutPolicy(host=str(raw["host"]), location=str(raw["location"]), before=get("before"), body=body, copy=copy)
         case "barrier":
-            return Barrier(body=_bytes(raw["after"]))
+            return Barrier(body=_bytes(raw["after"]), at=_read_address(raw["at"]) if "at" in raw else None)
         case "put-records":
             return PutRecords(changes=_read_changes(raw), id=get("id"))
         case "hand-over":
@@ -251,6 +278,21 @@ def _read_change(raw: Json) -> SiteChange:
         ttl=cast("int", raw["ttl"]),
     )
     return SiteChange(provider=cast("str", raw["provider"]), zone=ZoneName(cast("str", raw["zone"])), change=change)
+
+
+def _read_address(raw: object) -> Address:
+    return Address.of(cast("dict[str, list[str]]", raw))
+
+
+def _read_address_change(raw: Json) -> AddressSite:
+    before = cast("dict[str, object] | None", raw["before"])
+    change = AddressChange(
+        name=str(raw["name"]),
+        before=None if before is None else AddressSet(address=_read_address(before["address"]), ttl=cast("int", before["ttl"])),
+        after=_read_address(raw["after"]),
+        ttl=int(cast("int", raw["ttl"])),
+    )
+    return AddressSite(provider=str(raw["provider"]), zone=ZoneName(str(raw["zone"])), change=change)
 
 
 def _bytes(raw: object) -> bytes:
