@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import re
 import subprocess
@@ -323,22 +324,30 @@ PAGES: Mapping[str, Callable[[], str]] = {
 }
 
 
+def wanted() -> Mapping[str, bytes]:
+    """Every generated file below docs/: the pages, and the schemas of what `--format json` writes."""
+    from mtasts_deploy.output.schemas import SCHEMAS
+
+    pages = {name: (GENERATED + page()).encode() for name, page in PAGES.items()}
+    schemas = {f"reference/schemas/{name}-1.json": json.dumps(schema(), indent=2) + "\n" for name, schema in SCHEMAS.items()}
+    return pages | {name: text.encode() for name, text in schemas.items()}
+
+
 def main() -> int:
     """Write all pages, or with `--check` compare them; 1 if one is stale."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is stale")
     check: bool = parser.parse_args().check
     stale = []
-    for name, page in PAGES.items():
+    for name, data in wanted().items():
         path = DOCS / name
-        wanted = (GENERATED + page()).encode()
-        if path.exists() and path.read_bytes() == wanted:
+        if path.exists() and path.read_bytes() == data:
             continue
         if check:
             stale.append(name)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(wanted)
+            path.write_bytes(data)
     for name in stale:
         print(f"docs/{name} is stale: run script/docs", file=sys.stderr)
     return 1 if stale else 0

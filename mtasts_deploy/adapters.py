@@ -39,7 +39,7 @@ def host(spec: HostSpec | S3HostSpec, base: Path) -> Host:
         case HostSpec():
             from mtasts_deploy.hosting.directory import DirectoryHost
 
-            return DirectoryHost(spec.name, base / spec.path, spec.path)
+            return DirectoryHost(spec.name, base / spec.path, spec.path, edge_ttl=spec.edge_ttl)
         case S3HostSpec():
             return _s3_host(spec)
         case _:

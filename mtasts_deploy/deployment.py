@@ -19,10 +19,11 @@ from mtasts_deploy.apply.prepare import stale
 from mtasts_deploy.apply.recheck import checked, without
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.run import OnError, run
-from mtasts_deploy.apply.work import Stop, Tools, Work
+from mtasts_deploy.apply.work import BEAT, Stop, Tools, Work
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import Refused, UsageError
+from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.guards import stray
@@ -32,6 +33,7 @@ from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
 from mtasts_deploy.plan.selection import Lifted, Selection
 from mtasts_deploy.plan.sharing import guard_shared, shared
+from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
 
@@ -71,8 +73,9 @@ class Options:
 @dataclass(kw_only=True)
 class Deployment:
     """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds, when nothing is under way, `pause` in a
-    run. `ticks` are seconds that only grow. `fetcher` makes what fetches policies, at the first run that needs it, `name_servers` what asks
-    them; without it the providers' word has to do.
+    run. `ticks` are seconds that only grow, `beat` those between two heartbeats of the lock (None: none). `world` remembers the zones that
+    were found. `fetcher` makes what fetches policies, at the first run that needs it, `name_servers` what asks them; without it the
+    providers' word has to do.
     """
 
     declaration: Declaration
@@ -87,6 +90,8 @@ class Deployment:
     name_servers: Callable[[], NameServers] | None = None
     pause: Callable[[float], None] = time.sleep
     ticks: Callable[[], float] = time.monotonic
+    beat: float | None = None
+    world: World | None = None
 
     @classmethod
     def of(cls, declaration: Declaration, looking: Looking | None = None) -> Deployment:
@@ -98,12 +103,15 @@ class Deployment:
             hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
             store=adapters.state(declaration.state, base),
             fetcher=lambda: adapters.fetcher(looking or Looking()),
+            beat=BEAT,
             name_servers=lambda: adapters.name_servers(looking or Looking()),
         )
 
-    def plan(self, selection: Selection | None = None, lifted: Lifted | None = None) -> Plan:
-        """What an apply would do now. Writes nothing at all; takes no lock."""
-        return self._survey(Book(self.store), selection or Selection(), lifted or Lifted()).plan
+    def plan(self, selection: Selection | None = None, lifted: Lifted | None = None, since: Declaration | None = None) -> Plan:
+        """What an apply would do now; with `since`, also what it would do if all were declared as there. Writes nothing; takes no lock."""
+        book = Book(self.store)
+        survey = self._survey(book, selection or Selection(), lifted or Lifted())
+        return survey.plan if since is None else compared(survey.plan, self.declaration, since, survey.seen, book.get)
 
     def apply(
         self,
@@ -125,7 +133,7 @@ class Deployment:
             saved = self._survey(Book(self.store), selection, lifted).plan
             if not approve(saved):
                 return None
-        with self._lease(options) as lease:
+        with self._lease(options, self._concerned(selection, saved)) as lease:
             book = Book(self.store)
             if saved is None:
                 survey = self._survey(book, selection, lifted)
@@ -145,7 +153,8 @@ class Deployment:
         `approve` says no.
         """
         options = options or Options(command="deploy rollback")
-        with self._lease(options) as lease:
+        named = [self._settings(domain) for domain in domains]
+        with self._lease(options, named or self.declaration.domains.values()) as lease:
             book = Book(self.store)
             survey = self._rollback_survey(book, self._to_take_back(book, domains), partial=bool(domains))
             if not approve(survey.plan):
@@ -161,6 +170,13 @@ class Deployment:
         """The plan of this moment with all that it was made from, for `status`, `history` and `render`. Writes nothing."""
         book = Book(self.store)
         return self._survey(book, selection or Selection(), Lifted()), book
+
+    def _concerned(self, selection: Selection, saved: Plan | None) -> list[DomainSettings]:
+        """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""
+        declared = self.declaration.domains
+        if saved is None:
+            return list(selection.pick(declared).values())
+        return [declared[plan.domain] for plan in saved.domains if plan.steps and plan.domain in declared]
 
     def _settings(self, domain: Domain) -> DomainSettings:
         settings = self.declaration.domains.get(domain)
@@ -212,7 +228,9 @@ class Deployment:
                 problems |= dict.fromkeys(error.diagnostics)
         if problems:
             raise Refused(*problems)
-        return World(self.targets, self.hosts)
+        if self.world is None:
+            self.world = World(self.targets, self.hosts)
+        return self.world
 
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
         chosen = selection.pick(self.declaration.domains)
@@ -296,9 +314,13 @@ class Deployment:
                 strays[domain] = Place(domain=domain, dns=dns, host=entry.host)
         return strays
 
-    def _lease(self, options: Options) -> Lease:
+    def _lease(self, options: Options, chosen: Iterable[DomainSettings]) -> Lease:
+        """The lease on the zones of these domains; a domain without a zone counts as one."""
+        from mtasts_deploy.apply.leases import bucket_of
         from mtasts_deploy.apply.lock import Lease
 
+        found = self._world().zones(self._place(settings) for settings in chosen)
+        zones = frozenset[ZoneName]().union(*(held or {ZoneName(f"{domain}.")} for domain, held in found.items()))
         return Lease.acquire(
             self.store,
             command=options.command,
@@ -306,6 +328,8 @@ class Deployment:
             timeout=options.lock_timeout,
             sleep=self.sleep,
             on_message=lambda finding: self.emit(Event(stage=Stage.LOOK, what="lock", finding=finding)),
+            buckets={bucket_of(zone) for zone in zones},
+            beat=self.beat,
         )
 
     def _run(self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False) -> Result:

@@ -52,7 +52,12 @@ class Place:
     @property
     def names(self) -> dict[str, str]:
         """The names of its records by kind."""
-        return {"sts": self.domain.sts_record, "tlsrpt": self.domain.tlsrpt_record, "mx": str(self.domain), "address": self.domain.policy_host}
+        return {
+            "sts": self.domain.sts_record,
+            "tlsrpt": self.domain.tlsrpt_record,
+            "mx": str(self.domain),
+            "address": self.domain.policy_host,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +224,12 @@ class World:
         asked = _Asked(place, self)
         names = (place.domain.sts_record, place.domain.tlsrpt_record)
         return frozenset(zone for name in names for _, zone in asked.names[name])
+
+    def zones(self, places: Iterable[Place]) -> dict[Domain, frozenset[ZoneName]]:
+        """The zones that hold the records of these domains, as far as they can be found; only lists of zones are read."""
+        places = list(places)
+        self._find_zones(places)
+        return {place.domain: self.zones_of(place) for place in places}
 
     def observe(self, places: Iterable[Place], remembered: Callable[[Domain], Entry | None] = lambda _: None) -> dict[Domain, Observed]:
         """Look at every domain. Every zone is read once, whatever the number of its domains.

@@ -1,13 +1,21 @@
-"""The ledger during a run: shards are read when asked for, and written by compare-and-swap before the world is changed."""
+"""The ledger during a run: shards are read when asked for, and written by compare-and-swap before the world is changed.
+
+Runs on other zones may write the same shards: what they wrote stays, and so does ours.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.errors import StateConflict
 from mtasts_deploy.ledger.codec import Shard, is_shard, shard_of
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.state.interface import StateStore
+
+_RACES: Final = 50
 
 
 class Book:
@@ -16,7 +24,7 @@ class Book:
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self._shards: dict[str, tuple[Shard, str | None]] = {}
-        self._dirty: set[str] = set()
+        self._dirty: dict[str, dict[str, Entry | None]] = {}  # what was there, by shard and domain
 
     def get(self, domain: Domain) -> Entry | None:
         """The entry, or None. Raises `StateError` if its shard cannot be read."""
@@ -31,8 +39,8 @@ class Book:
         if entry == self.entry(domain):
             return
         key = shard_of(str(domain))
+        self._dirty.setdefault(key, {}).setdefault(str(domain), self.get(domain))
         self._shard(key)[0].set(str(domain), entry)
-        self._dirty.add(key)
 
     def domains(self) -> Iterator[str]:
         """Every domain (A-labels) that the ledger knows."""
@@ -41,21 +49,52 @@ class Book:
                 yield from self._shard(key)[0]
 
     def save(self, prove: Callable[[], None]) -> None:
-        """Write what changed; `prove` is called before each write and raises if the lock is lost. Raises `StateError`."""
+        """Write what changed; `prove` is called before each write and raises if the lock is lost. Raises `StateError`; `StateConflict`
+        where somebody else has changed the entry of one of our domains.
+        """
         for key in sorted(self._dirty):
+            self._save(key, prove)
+            del self._dirty[key]
+
+    def _save(self, key: str, prove: Callable[[], None]) -> None:
+        for _ in range(_RACES):
             shard, version = self._shards[key]
             prove()
-            self._shards[key] = (shard, self._store.write(key, shard.render(), version))
-            self._dirty.discard(key)
+            try:
+                self._shards[key] = (shard, self._store.write(key, shard.render(), version))
+            except StateConflict as error:
+                prove()  # a run that stood still between the proof and the write learns that it has lost the lock
+                self._shards[key] = self._merged(key, error)
+            else:
+                return
+        raise StateConflict(self._conflict(key))
+
+    def _merged(self, key: str, error: StateConflict) -> tuple[Shard, str | None]:
+        """What others have made of the shard, with our entries. Raises `error` where they have changed one of ours."""
+        ours = self._shards[key][0]
+        theirs, version = self._read(key)
+        for domain, before in self._dirty[key].items():
+            entry = ours.get(domain)
+            if theirs.get(domain) not in (before, entry):
+                raise error
+            if entry is not None:
+                theirs.set(domain, entry)
+        return theirs, version
 
     def _shard(self, key: str) -> tuple[Shard, str | None]:
         known = self._shards.get(key)
         if known is None:
-            stored = self._store.read(key)
-            known = (
-                (Shard({}, self._store.location(key)), None)
-                if stored is None
-                else (Shard.parse(stored.data, self._store.location(key)), stored.version)
-            )
-            self._shards[key] = known
+            known = self._shards[key] = self._read(key)
         return known
+
+    def _read(self, key: str) -> tuple[Shard, str | None]:
+        stored = self._store.read(key)
+        location = self._store.location(key)
+        return (Shard({}, location), None) if stored is None else (Shard.parse(stored.data, location), stored.version)
+
+    def _conflict(self, key: str) -> Diagnostic:
+        return Diagnostic(
+            code="MTS721",
+            message=f"{self._store.location(key)} has changed {_RACES} times in a row since it was read; nothing was written.",
+            hint="Other runs write the state at the same time. Run the same command again: it reads anew.",
+        )

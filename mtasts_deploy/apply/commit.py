@@ -160,7 +160,7 @@ def _push(tools: Tools, push: Push) -> None:
         return
     try:
         tools.lease.prove()
-        tools.world.targets[push.provider].write(push.zone, [change.change for change in changes])
+        tools.world.targets[push.provider].write(push.zone, [change.change for change in changes], tools.lease.prove)
     except MtastsError as error:
         push.error = error
     if not isinstance(push.error, Refused | LeaseLost):

@@ -99,7 +99,7 @@ def _note(tools: Tools, work: Work) -> None:
 def _push(tools: Tools, push: _Push) -> None:
     try:
         tools.lease.prove()
-        tools.world.targets[push.provider].write(push.zone, [site.change for _, site in push.changes])
+        tools.world.targets[push.provider].write(push.zone, [site.change for _, site in push.changes], tools.lease.prove)
     except MtastsError as error:
         push.error = error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import os
 import secrets
 import socket
@@ -17,12 +16,10 @@ from urllib.parse import urlsplit
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import StateError
 
-FORMAT_VERSION: Final = 1
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """The content of the lock. `created` and `expires` are aware UTC times; `lease` is its id, 12 hex digits.
+    """A run with its lease. `created` and `expires` are aware UTC times; `lease` is its id, 12 hex digits; `buckets` is what it holds.
 
     `machine` names this boot of this machine (and the container in it), `started` the start of the process `pid`; each is None where the
     system does not tell, and then nobody concludes that the process is dead. `run` is the address of the CI run.
@@ -38,37 +35,30 @@ class Owner:
     run: str | None
     created: datetime
     expires: datetime
+    buckets: tuple[int, ...] = ()
 
-    def render(self) -> bytes:
-        """The bytes of the lock object: JSON, `format_version` 1."""
-        fields: dict[str, object] = {"format_version": FORMAT_VERSION}
-        fields |= {"lease": self.lease, "user": self.user, "host": self.host, "machine": self.machine, "pid": self.pid}
-        fields |= {"started": self.started, "command": self.command, "run": self.run}
-        fields |= {"created": self.created.isoformat(), "expires": self.expires.isoformat()}
-        return json.dumps(fields, indent=2).encode() + b"\n"
-
-    @classmethod
-    def parse(cls, data: bytes, location: str) -> Owner:
-        """Read a lock object. Raises `StateError` that names `location`: MTS712 if it is none, MTS716 if a newer version wrote it."""
-        try:
-            fields = json.loads(data)
-        except (ValueError, RecursionError):
-            raise unreadable(location) from None
-        if not isinstance(fields, dict):
-            raise unreadable(location)
-        version = fields.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise _newer(location)
-        try:
-            return cls._of(fields)
-        except (KeyError, TypeError, ValueError):
-            raise unreadable(location) from None
+    def fields(self) -> dict[str, object]:
+        """The owner as JSON data."""
+        return {
+            "lease": self.lease,
+            "user": self.user,
+            "host": self.host,
+            "machine": self.machine,
+            "pid": self.pid,
+            "started": self.started,
+            "command": self.command,
+            "run": self.run,
+            "created": self.created.isoformat(),
+            "expires": self.expires.isoformat(),
+            "buckets": list(self.buckets),
+        }
 
     @classmethod
-    def _of(cls, fields: Mapping[str, object]) -> Owner:
+    def of(cls, fields: Mapping[str, object]) -> Owner:
+        """Read JSON data. Raises `KeyError`, `TypeError`, `ValueError`."""
         pid = fields["pid"]
-        if fields["format_version"] != FORMAT_VERSION or not isinstance(pid, int):
-            raise ValueError
+        if type(pid) is not int:
+            raise TypeError
         return cls(
             lease=_text(fields["lease"]),
             user=_text(fields["user"]),
@@ -80,6 +70,7 @@ class Owner:
             run=_maybe_text(fields["run"]),
             created=_utc(fields["created"]),
             expires=_utc(fields["expires"]),
+            buckets=_numbers(fields["buckets"]),
         )
 
     def describe(self) -> str:
@@ -126,16 +117,6 @@ def unreadable(location: str) -> StateError:
             code="MTS712",
             message=f"The lock {location} is not a lock object, so nobody knows who holds it.",
             hint=f"If it is certain that no run is going on, remove {location} by hand, then run the same command again.",
-        )
-    )
-
-
-def _newer(location: str) -> StateError:
-    return StateError(
-        Diagnostic(
-            code="MTS716",
-            message=f"The lock {location} was written by a newer version of mtasts-deploy.",
-            hint="Upgrade mtasts-deploy here to the version that the others use.",
         )
     )
 
@@ -211,6 +192,12 @@ def _text(value: object) -> str:
 
 def _maybe_text(value: object) -> str | None:
     return None if value is None else _text(value)
+
+
+def _numbers(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(one) is int for one in value):
+        raise TypeError
+    return tuple(value)
 
 
 def _utc(value: object) -> datetime:

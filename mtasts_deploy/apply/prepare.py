@@ -8,7 +8,7 @@ from typing import Final
 
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.apply.serving import barrier
-from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, note, report
+from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, hosts_of, in_parallel, look_again, note, report
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError, LeaseLost
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
@@ -20,6 +20,10 @@ from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Barrier, PutPolicy, RemovePolicy
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import Mode, Policy
+
+
+class _Interrupted(Exception):
+    """The first signal came while caches were being emptied."""
 
 
 def prepare(tools: Tools, works: Sequence[Work]) -> None:
@@ -179,23 +183,33 @@ def _put(tools: Tools, work: Work, refused: list[Work], lost: list[LeaseLost]) -
             return
 
 
-def hosts_of(tools: Tools, work: Work) -> tuple[str, ...]:
-    """The hosts that must have the planned policy: those where it is put, and all that senders may be led to."""
-    named = [step.host for step in work.plan.steps if isinstance(step, PutPolicy | RemovePolicy)]
-    led = [host for host in tools.book.entry(work.plan.domain).hosts if host in tools.world.hosts]
-    return tuple(dict.fromkeys([*named, *led])) or (work.place.host,)
-
-
 def _purge(tools: Tools, works: Sequence[Work]) -> None:
-    """Have caches forget the old bytes, once for all domains of a host; where they may not have, no record moves."""
+    """Have caches forget the old bytes, once for all domains of a host; where they may not have, no record moves.
+
+    A signal ends the wait.
+    """
+
+    def waiting() -> None:
+        tools.lease.prove()
+        if tools.stop.requested:
+            raise _Interrupted
+
     hosts = [(work, hosts_of(tools, work)) for work in works]
+    for work in works:
+        work.purged = True
     for name in dict.fromkeys(name for _, names in hosts for name in names):
         group = [work for work, names in hosts if name in names and work.open]
         try:
-            tools.world.hosts[name].purge([work.plan.domain for work in group], tools.lease.prove)
+            purged = tools.world.hosts[name].purge([work.plan.domain for work in group], waiting)
         except HostError as error:
             for work in group:
                 work.end(tools, Stage.PREPARE, Outcome.FAILED, *error.diagnostics)
+        except _Interrupted:
+            for work in group:
+                work.end(tools, Stage.PREPARE, Outcome.INTERRUPTED)
+        else:
+            for work in group:
+                work.purged = work.purged and purged
 
 
 def _read_back(tools: Tools, works: Sequence[Work]) -> None:

@@ -17,12 +17,14 @@ from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
 from mtasts_deploy.ledger.events import confirmed, digits_of, placed, read_back, saw, stored, written_by_us
 from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.observe import Observed, Place, World
-from mtasts_deploy.plan.model import DomainPlan, SiteChange
+from mtasts_deploy.plan.model import DomainPlan, PutPolicy, RemovePolicy, SiteChange
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.interface import Fetcher, NameServers
 
 CHUNK = 64
 """Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
+BEAT = 30.0
+"""Seconds between two heartbeats of the lock: a write that takes longer than a lease does not lose it."""
 T = TypeVar("T")
 
 
@@ -74,7 +76,9 @@ class Tools:
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One domain on its way. `begun`: something in the world was changed for it; `led`: its address was. `progress`: what is known about caches of its policy."""
+    """One domain on its way. `begun`: something in the world was changed for it; `led`: its address was. `progress`: what is known about
+    caches of its policy, `purged`: those in front of its hosts have forgotten it since it was put.
+    """
 
     plan: DomainPlan
     settings: DomainSettings
@@ -83,6 +87,7 @@ class Work:
     begun: bool = False
     led: bool = False
     progress: Progress = field(default_factory=Progress)
+    purged: bool = False
     findings: list[Diagnostic] = field(default_factory=list)
 
     @property
@@ -188,6 +193,13 @@ def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, 
     if not public and len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
         entry = confirmed(entry, seen.ids[0][0], now)
     return entry
+
+
+def hosts_of(tools: Tools, work: Work) -> tuple[str, ...]:
+    """The hosts that must have the planned policy: those where it is put, and all that senders may be led to."""
+    named = [step.host for step in work.plan.steps if isinstance(step, PutPolicy | RemovePolicy)]
+    led = [host for host in tools.book.entry(work.plan.domain).hosts if host in tools.world.hosts]
+    return tuple(dict.fromkeys([*named, *led])) or (work.place.host,)
 
 
 def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before:

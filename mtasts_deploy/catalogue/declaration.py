@@ -288,8 +288,8 @@ _REFERENCES: tuple[Entry, ...] = (
     Entry(
         code="MTS162",
         title="`address` does not say where the policy host leads",
-        why=_UNUSED + "The policy host (`mta-sts.` and the domain) is either an alias of another name or has addresses of its own: no other "
-        "record can stand beside a CNAME, and without either the name would lead nowhere.",
+        why=_UNUSED + "The policy host (`mta-sts.` and the domain) is either an alias of another name or has addresses of its own: no "
+        "other record can stand beside a CNAME, and without either the name would lead nowhere.",
         fix="Write `cname` alone, or `a` and `aaaa`, at least one of them with an address.",
         bad="address: {cname: policies.example.net, a: [192.0.2.1]}",
         good="address: {cname: policies.example.net}",
@@ -306,8 +306,8 @@ _REFERENCES: tuple[Entry, ...] = (
     Entry(
         code="MTS164",
         title="`address` cannot be managed where octodns-sync writes",
-        why=_UNUSED + "With `dns: plugin` octodns-sync owns the zone: it removes what its sources do not have, and the address of the policy "
-        "host must not come and go.",
+        why=_UNUSED + "With `dns: plugin` octodns-sync owns the zone: it removes what its sources do not have, and the address of the "
+        "policy host must not come and go.",
         fix="Remove `address`, and write the address records of `mta-sts` into the sources of octodns-sync.",
     ),
 )

@@ -13,7 +13,8 @@ _LOCK: Final = (
     Entry(
         code="MTS710",
         title="Another run holds the lock",
-        why="Two runs at once could publish an id whose policy the other one has just replaced, so the second one does not start.",
+        why="Two runs at once on a zone could publish an id whose policy the other one has just replaced, so the second one does not "
+        "start. Runs on other zones need not wait, unless their zones share one of the 64 buckets by which zones are locked.",
         fix=(
             "Wait for the other run, or let this one wait with `--lock-timeout`. A dead run on the same machine is "
             "noticed, and every lock runs "

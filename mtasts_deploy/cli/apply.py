@@ -150,5 +150,9 @@ def _somebody_to_ask(session: Session, instead: str) -> None:
     """Raises `UsageError` (MTS906) where the question could not be asked."""
     if session.interactive and session.people:
         return
-    why = "no terminal is there to ask for approval" if session.people else "with --format json nobody is asked for approval"
+    why = (
+        "no terminal is there to ask for approval"
+        if session.people
+        else f"with --format {session.shared.format} nobody is asked for approval"
+    )
     raise UsageError(Diagnostic(code="MTS906", message=f"{why}; nothing was done", hint=f"Approve by {instead}."))

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import typer
 
-Format = Literal["human", "json"]
+Format = Literal["human", "json", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
 LogFormat = Literal["text", "json"]
 OnErrorName = Literal["continue", "stop", "rollback"]
 

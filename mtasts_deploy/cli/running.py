@@ -77,11 +77,10 @@ class Running:
             self._session.messages.say("Not approved: nothing was changed.")
             return 1
         ship = _shipment(self.deployment, self._plan, result)
-        self._session.output.ran(RunReport(what=self._what, plan=self._plan, result=result, ship=ship))
-        shown = set(self._plan.findings())
-        findings = [*(finding for finding in self._left_out if finding not in shown), *result.findings]
-        if findings:
-            self._session.messages.findings(findings)
+        report = RunReport(what=self._what, plan=self._plan, result=result, ship=ship, left_out=tuple(self._left_out))
+        self._session.output.ran(report)
+        if report.findings:
+            self._session.messages.findings(report.findings)
         return result.exit_code
 
     def __enter__(self) -> Self:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
 from mtasts_deploy import __version__
 from mtasts_deploy.cli import options
-from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.diagnostics import Diagnostic, Span
 from mtasts_deploy.errors import MtastsError, UsageError
 from mtasts_deploy.output.channel import Channel, wants_colour
 
@@ -55,7 +55,7 @@ _OF_DATA = ("format", "json_into")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One command on its way."""
+    """One command on its way. `places` says where each domain (A-labels) is declared, once the declaration was read."""
 
     shared: Shared
     out: Channel
@@ -63,6 +63,7 @@ class Session:
     output: Output
     messages: Messages
     environ: Mapping[str, str]
+    places: dict[str, Span]
 
     @property
     def people(self) -> bool:
@@ -84,7 +85,9 @@ class Session:
         from mtasts_deploy.declaration.load import find, load
         from mtasts_deploy.deployment import utc_now
 
-        return load(find(self.shared.config, self.environ), today=utc_now().date())
+        declaration = load(find(self.shared.config, self.environ), today=utc_now().date())
+        self.places.update((str(domain), one.where) for domain, one in declaration.domains.items() if one.where is not None)
+        return declaration
 
     def deployment(self, looking: Looking | None = None) -> Deployment:
         """The deployment that is declared; its events become messages. Raises `DeclarationError`."""
@@ -109,7 +112,7 @@ class Session:
 
 
 def command(*, data: bool = True) -> Callable[[Callable[Concatenate[Session, P], int]], Callable[..., int]]:
-    """Make a function with a `Session` a command with the shared options; `data`: its result has the formats human and json."""
+    """Make a function with a `Session` a command with the shared options; `data`: its result has the formats of `options.Format`."""
     shared = {name: kind for name, kind in _SHARED.items() if data or name not in _OF_DATA}
 
     def decorate(function: Callable[Concatenate[Session, P], int]) -> Callable[..., int]:
@@ -141,7 +144,9 @@ def _run(function: Callable[..., int], shared: Shared, given: Mapping[str, objec
     messages = _messages(shared, err)
     session: Session | None = None
     try:
-        session = Session(shared=shared, out=out, err=err, output=_output(shared, out), messages=messages, environ=os.environ)
+        places: dict[str, Span] = {}
+        output = _output(shared, out, places)
+        session = Session(shared=shared, out=out, err=err, output=output, messages=messages, environ=os.environ, places=places)
         if shared.verbose:
             session.log()
         code = function(session, **given)
@@ -205,19 +210,35 @@ def plain_messages() -> Messages:
     return _messages(Shared(), Channel(sys.stderr, colour=wants_colour(sys.stderr, None, os.environ)))
 
 
-def _output(shared: Shared, out: Channel) -> Output:
-    from mtasts_deploy.output.human import Human
+def _output(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
     from mtasts_deploy.output.machine import Machine
     from mtasts_deploy.output.several import Several
 
-    first: Output = Machine(out.write, TOOL) if shared.format == "json" else Human(out, verbose=shared.verbose > 0)
+    first = _form(shared, out, places)
     into = shared.json_into
     if into is None:
         return first
     if not into.parent.is_dir():  # found out before anything is done, not at its end
-        raise _unwritable(into, "there is no such directory")
+        raise unwritable(into, "there is no such directory")
     spare(into)
     return Several(first, Machine(lambda text: save(into, text.encode()), TOOL))
+
+
+def _form(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
+    """What `--format` asks for."""
+    match shared.format:
+        case "human":
+            from mtasts_deploy.output.human import Human
+
+            return Human(out, verbose=shared.verbose > 0)
+        case "json":
+            from mtasts_deploy.output.machine import Machine
+
+            return Machine(out.write, TOOL)
+        case other:
+            from mtasts_deploy.cli.reports import report
+
+            return report(other, out.write, shared.config, places, os.environ)
 
 
 def save(path: Path, data: bytes) -> None:
@@ -230,7 +251,7 @@ def save(path: Path, data: bytes) -> None:
         else:
             replace_file(path.resolve(), data)
     except OSError as error:
-        raise _unwritable(path, error.strerror) from error
+        raise unwritable(path, error.strerror) from error
 
 
 def spare(path: Path) -> None:
@@ -245,7 +266,8 @@ def spare(path: Path) -> None:
             raise UsageError(Diagnostic(code="MTS908", message=message, hint="Name another file, such as plan.json."))
 
 
-def _unwritable(path: Path, why: str | None) -> UsageError:
+def unwritable(path: Path, why: str | None) -> UsageError:
+    """What is said of a file that should be written and cannot (MTS908)."""
     return UsageError(
         Diagnostic(code="MTS908", message=f"{path} cannot be written: {why}", hint="Name a file in a directory where you may write.")
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.plan.model import Plan
 
 RenderFormat = Literal["files", "zone", "octodns", "json"]
+SchemaName = Literal["declaration", "plan", "run", "validate", "failure"]
 
 
 @command()
@@ -192,9 +193,16 @@ def _near(wanted: str, known: list[str]) -> str:
 
 
 @command(data=False)
-def schema(session: Session) -> int:
-    """Print the JSON Schema of the declaration, for editors (draft-07)."""
+def schema(
+    session: Session,
+    name: Annotated[
+        SchemaName, typer.Argument(metavar="[NAME]", help="declaration, or a result: plan, run, validate, failure.")
+    ] = "declaration",
+) -> int:
+    """Print the JSON Schema (draft-07) of the declaration, for editors; or of what --format json writes."""
     from mtasts_deploy.declaration.schema import json_schema
+    from mtasts_deploy.output.schemas import SCHEMAS
 
-    session.out.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
+    made = json_schema() if name == "declaration" else SCHEMAS[name]()
+    session.out.write(json.dumps(made, indent=2, ensure_ascii=False) + "\n")
     return 0

@@ -85,11 +85,12 @@ class ProviderSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
-    """A directory where policy files are put; `path` is relative to the declaration's directory, or absolute."""
+    """A directory where policy files are put; `path` is relative to the declaration's directory, or absolute, `edge_ttl` in seconds."""
 
     name: str
     type: Literal["directory"] = "directory"
     path: str
+    edge_ttl: int | None = None
     where: Span | None = None
 
 
@@ -160,12 +161,13 @@ class Places(Mapping[str, Span]):
 class DomainSettings:
     """The effective settings of one domain: its own over its profile over `defaults` over the built-in ones.
 
-    `max_age` and `ttl` are seconds. `address` is where the policy host is to lead; None where its address records are not managed. `mx_zone`: follow the MX records of the zone, beside the patterns in `mx`. `tlsrpt` is None where the
-    record is not managed (what is there stays), empty where the one that we published is to go, else the normalised URIs in their order.
-    `dns` are the providers that hold the records; with `plugin`, octodns-sync writes them and these providers are only looked at.
-    `zone` is one zone for all records, or zones by `sts`, `tlsrpt`, `mx` and `address`, or None: found by the longest match. `by_hand`: all its
-    providers are zone files, which somebody ships to the name servers. `where` is the place of
-    the domain's name, `at` has those of its own settings; neither counts in `==`.
+    `max_age` and `ttl` are seconds. `address` is where the policy host is to lead; None where its address records are not managed.
+    `mx_zone`: follow the MX records of the zone, beside the patterns in `mx`. `tlsrpt` is None where the record is not managed (what is
+    there stays), empty where the one that we published is to go, else the normalised URIs in their order. `dns` are the providers that
+    hold the records; with `plugin`, octodns-sync writes them and these providers are only looked at. `zone` is one zone for all records,
+    or zones by `sts`, `tlsrpt`, `mx` and `address`, or None: found by the longest match. `by_hand`: all its providers are zone files,
+    which somebody ships to the name servers. `where` is the place of the domain's name, `at` has those of its own settings; neither
+    counts in `==`.
     """
 
     domain: Domain

@@ -17,6 +17,7 @@ from mtasts_deploy.rfc.policy import Mode, max_age_problems
 
 DAY: Final = 86_400
 _POLICY_SETTINGS: Final = ("mode", "max_age", "mx", "address")
+_TARGET: Final = "Name the host that serves the policy."
 _DECISIVE: Final = frozenset({"sts", "mode", "profile"})
 
 
@@ -110,7 +111,9 @@ def of_domain(domain: Domain, values: Mapping[str, Any]) -> Iterator[Finding]:
     address = values["address"]
     if address is not None and address.cname == domain.policy_host:
         message = f"`cname` leads from {domain.policy_host} to itself"
-        yield Finding(setting="address", code="MTS162", message=message, severity=Severity.ERROR, hint="Name the host that serves the policy.")
+        yield Finding(
+            setting="address", code="MTS162", message=message, severity=Severity.ERROR, hint="Name the host that serves the policy."
+        )
     zone = values["zone"]
     for one, owner in _zones(domain, zone) if zone else ():
         if not _holds(one, owner):

@@ -217,8 +217,9 @@ def _address(value: Any, values: dict[str, Any], faults: list[Fault], _names: Na
     before = len(faults)
     addresses = {kind: tuple(_ips(kind, value[kind], faults)) for kind in ("a", "aaaa") if kind in value}
     if "cname" in value and addresses:
+        message = "`address` has `cname` and addresses"
         hint = "Keep `cname`, or `a` and `aaaa`: no other record can stand beside a CNAME."
-        faults.append(Fault(path=("address",), code="MTS162", message="`address` has `cname` and addresses", hint=hint, ref="RFC 1034 §3.6.2"))
+        faults.append(Fault(path=("address",), code="MTS162", message=message, hint=hint, ref="RFC 1034 §3.6.2"))
     cname = None
     if "cname" in value:
         try:
@@ -243,7 +244,10 @@ def _ips(kind: str, value: str | list[str], faults: list[Fault]) -> Iterator[str
         if found is None or found.version != version or "%" in text:
             example = "192.0.2.1" if version == 4 else "2001:db8::1"
             message = f"{shown(text)} is no IPv{version} address"
-            hint = f"Write it as {example}" + (f"; IPv{found.version} addresses go under `{'a' if version == 6 else 'aaaa'}`." if found else ".")
+            other = (
+                f"; IPv{found.version} addresses go under `{'a' if version == 6 else 'aaaa'}`" if found and found.version != version else ""
+            )
+            hint = f"Write it as {example}{other}."
             faults.append(Fault(path=path, code="MTS163", message=message, hint=hint))
         else:
             yield str(found)

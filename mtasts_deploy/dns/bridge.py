@@ -1,4 +1,4 @@
-"""The octoDNS bridge: reads and writes zones through any octoDNS provider, and changes our TXT values and the addresses of policy hosts only.
+"""The octoDNS bridge: reads and writes zones through any octoDNS provider, and changes our TXT values and addresses of policy hosts only.
 
 With `zone_files` (and `octodns_target`) the only code that imports octoDNS. Whole zones are planned with everything that is not ours
 copied from what exists, because octoDNS's name filter empties zones on providers that write whole files; the finished plan is then checked
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,7 @@ from octodns.zone import Zone
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.dns import values
-from mtasts_deploy.dns.interface import Guarantee
+from mtasts_deploy.dns.interface import Guarantee, unproved
 from mtasts_deploy.dns.trouble import Kind, look, unreadable, unwritten
 from mtasts_deploy.dns.zone_records import host
 from mtasts_deploy.dns.zone_text import absolute, raw, relative
@@ -353,13 +353,15 @@ def write_zone(
     zone: ZoneName,
     changes: Sequence[Change],
     *,
+    prove: Callable[[], None] = unproved,
     guarantee: Guarantee = Guarantee.RECORD_BY_RECORD,
     again: bool = False,
 ) -> None:
     """Make these changes of one zone at an octoDNS provider, and no others. A return proves nothing: `read_zone` with a fresh provider.
 
     On a provider that writes record by record, TLSRPT records go first and `_mta-sts` records last. `again`: an earlier try of the same
-    changes may have written some of them, so what it may have left behind is no stranger's. Raises `Refused` while nothing has been
+    changes may have written some of them, so what it may have left behind is no stranger's. `prove` is called before each stage is written,
+    after all that is read, and raises if it must not be. Raises `Refused` while nothing has been
     written: MTS458 no such zone, MTS459 CNAME, MTS460 NS or DNAME, MTS461 zone-level changes, MTS462 unusable provider, MTS463 and MTS474
     to MTS478 unreadable zone, MTS464 octoDNS leaves the record alone, MTS702 the record changed since it was planned. Raises
     `ProviderError` (MTS468, MTS474 to MTS477) after that.
@@ -377,7 +379,18 @@ def write_zone(
         stages = [[c for c in plan.changes if (c.record.name in last) is late] for late in (False, True)]
     written = False
     for stage in filter(None, stages):
+        _still(prove, written)
         written = _apply(provider, zone, Plan(plan.existing, plan.desired, stage, plan.exists), written)
+
+
+def _still(prove: Callable[[], None], written: bool) -> None:
+    """May we write? If not, and something was written already, it is not known how far the zone has come."""
+    try:
+        prove()
+    except MtastsError as error:
+        if written:
+            raise ProviderError(*error.diagnostics) from error
+        raise
 
 
 def _apply(provider: Any, zone: ZoneName, plan: Any, written: bool) -> bool:
@@ -462,7 +475,8 @@ def _assert_leads(
         after = {kind: list(found) for kind, found in existing.get(key, Address()).records()}
         for one in mine:
             if one.record.name == key and one.record._type in ADDRESS_TYPES:
-                after[one.record._type] = [] if one.new is None else list(dict(values.address_of([one.new]).records()).get(one.record._type, ()))
+                new = {} if one.new is None else dict(values.address_of([one.new]).records())
+                after[one.record._type] = list(new.get(one.record._type, ()))
         if Address.of(after) != change.after:
             raise _refused(
                 "MTS464",

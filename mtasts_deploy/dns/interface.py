@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import Protocol
 
@@ -14,6 +14,10 @@ class Guarantee(Enum):
 
     ZONE_ATOMIC = "zone-atomic"
     RECORD_BY_RECORD = "record-by-record"
+
+
+def unproved() -> None:
+    """What a write proves where nothing need be proved first."""
 
 
 class Target(Protocol):
@@ -41,8 +45,9 @@ class Target(Protocol):
     def read(self, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
         """What the zone holds at these names, read afresh. Never raises for a zone that cannot be read: that is `Unknown`."""
 
-    def write(self, zone: ZoneName, changes: Sequence[Change]) -> None:
-        """Make these changes and no others.
+    def write(self, zone: ZoneName, changes: Sequence[Change], prove: Callable[[], None] = unproved) -> None:
+        """Make these changes and no others. `prove` is called after all that is read, just before each write, and whatever it raises
+        comes through, as long as nothing was written.
 
         Raises `Refused` before the first byte is written, `ProviderError` when it is not known what was written. A return proves
         nothing: read again.

@@ -4,11 +4,11 @@ provider.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from mtasts_deploy.dns import zone_text
-from mtasts_deploy.dns.interface import Guarantee
+from mtasts_deploy.dns.interface import Guarantee, unproved
 from mtasts_deploy.dns.zone_store import ZoneDirectory, remove_leftovers
 from mtasts_deploy.facts import Change, Unknown, ZoneFacts, ZoneName
 
@@ -59,7 +59,7 @@ class LocalTarget:
             escaped_semicolons=self.escaped_semicolons,
         )
 
-    def write(self, zone: ZoneName, changes: Sequence[Change]) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[Change], prove: Callable[[], None] = unproved) -> None:
         """Splice these changes into the zone's file, which is replaced at once.
 
         Raises `Refused` before anything is written (the record is not what the plan saw, MTS702; it cannot be edited in place, MTS455,
@@ -78,4 +78,4 @@ class LocalTarget:
             root_ns_warnings=False,
             shown=self._store.shown,
         )
-        bridge.write_zone(provider, zone, changes, guarantee=self.guarantee)
+        bridge.write_zone(provider, zone, changes, prove=prove, guarantee=self.guarantee)

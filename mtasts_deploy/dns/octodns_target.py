@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mtasts_deploy.declaration.model import ProviderSpec
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.dns.interface import Guarantee
+from mtasts_deploy.dns.interface import Guarantee, unproved
 from mtasts_deploy.dns.providers import Reuse, known
 from mtasts_deploy.errors import MtastsError, ObservationError, ProviderError, Refused
-from mtasts_deploy.facts import NameFacts, Change, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import Change, NameFacts, Unknown, ZoneFacts, ZoneName
 
 if TYPE_CHECKING:
     from mtasts_deploy.dns.pace import Pace
@@ -102,7 +102,7 @@ class OctodnsTarget:
         claim = self._claim(zone)
         return found if claim is None else _refusing(found, names, claim)
 
-    def write(self, zone: ZoneName, changes: Sequence[Change]) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[Change], prove: Callable[[], None] = unproved) -> None:
         """Make these changes; see `bridge.write_zone` for what it raises, and MTS479 for a zone that octoDNS itself writes there.
 
         What throttling or the network stopped is tried again, from a new look at the zone.
@@ -117,7 +117,7 @@ class OctodnsTarget:
         def write(_: int) -> None:
             with self._provider() as provider:
                 try:
-                    bridge.write_zone(provider, zone, changes, guarantee=self.guarantee, again=bool(uncertain))
+                    bridge.write_zone(provider, zone, changes, prove=prove, guarantee=self.guarantee, again=bool(uncertain))
                 except ProviderError as error:
                     uncertain.append(error)
                     raise

@@ -1,7 +1,7 @@
 """Editing one octoDNS YAML zone file's text in place: the values that are to change are spliced in, every other byte survives.
 
-Each edit says what the whole TXT record, or all address records, at one name are to hold. The smallest splice that does it is looked for; the new text is then read
-again and compared with the old one, node by node, before anybody gets to see it.
+Each edit says what the whole TXT record, or all address records, at one name are to hold. The smallest splice that does it is looked for;
+the new text is then read again and compared with the old one, node by node, before anybody gets to see it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ class TxtEdit:
     values: tuple[str, ...]
     ttl: int
 
-
     types: ClassVar[tuple[str, ...]] = ("TXT",)
 
     @property
@@ -62,9 +61,7 @@ class AddressEdit:
 Edit = TxtEdit | AddressEdit
 
 
-def edit(
-    text: str, zone: ZoneName, edits: Sequence[Edit], *, shown: str, default_ttl: int = 3600, escaped_semicolons: bool = True
-) -> str:
+def edit(text: str, zone: ZoneName, edits: Sequence[Edit], *, shown: str, default_ttl: int = 3600, escaped_semicolons: bool = True) -> str:
     """The zone file's text with these edits. Values that stay are not touched; an edit that changes nothing leaves the text as it is.
 
     Raises `Refused` with MTS455 (the record depends on an alias, a merge, an include), MTS465 (a layout that cannot be edited without
@@ -78,7 +75,7 @@ def edit(
         found = owners(document, wanted)
         for key, change in wanted.items():
             splicer.put(key, found.get(key), change)
-        new = _with_content(splicer.result())
+        new = _with_content(splicer.result(), "\r\n" if "\r\n" in body else "\n")
         if new != body:
             prove(body, new, {key: _wanted(change) for key, change in wanted.items()}, default_ttl, escaped_semicolons)
     except ZoneProblem as problem:
@@ -93,11 +90,10 @@ def _wanted(change: Edit) -> Wanted:
     return Wanted(change.types, {type_: Counter(values) for type_, values in change.records.items()}, change.ttl)
 
 
-def _with_content(text: str) -> str:
+def _with_content(text: str, break_: str) -> str:
     """A zone that has lost its last record is written as `{}`: a file without content is taken for a failed write."""
     if not parse(text, None).void:
         return text
-    break_ = "\r\n" if "\r\n" in text else "\n"
     return text + ("" if not text or text.endswith(("\n", "\r")) else break_) + "{}" + break_
 
 

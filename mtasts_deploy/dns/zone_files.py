@@ -11,7 +11,8 @@ r"""`ZoneFilesProvider`: octoDNS's YamlProvider, except that writing splices the
         # whether the keys must be sorted (optional, default false)
         enforce_order: false
 
-It changes TXT records and the address records of policy hosts (`mta-sts`) only, and never creates a zone file. The options of YamlProvider that spread one zone over several files are refused.
+It changes TXT records and the address records of policy hosts (`mta-sts`) only, and never creates a zone file. The options of YamlProvider
+that spread one zone over several files are refused.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ class ZoneFilesProvider(YamlProvider):  # type: ignore[misc, unused-ignore]
             raise Refused(
                 Diagnostic(
                     code="MTS470",
-                    message=f"the provider {self.id} edits TXT records and the addresses of policy hosts only, and was asked to change {', '.join(foreign)}",
+                    message=f"the provider {self.id} edits TXT records and the addresses of policy hosts only, and was asked to change "
+                    + ", ".join(foreign),
                     hint="Change other records in the zone file itself.",
                 )
             )

@@ -62,9 +62,7 @@ def read(
         facts, cuts = {}, {}
         for key, owner in found.items():
             if key in asked:
-                facts[asked[key]] = _facts(
-                    owner, document, shown, default_ttl, escaped_semicolons, policy_host=is_policy_host(asked[key])
-                )
+                facts[asked[key]] = _facts(owner, document, shown, default_ttl, escaped_semicolons, policy_host=is_policy_host(asked[key]))
             for record in owner.records:
                 if record.type == "DNAME" or (record.type == "NS" and key):
                     cuts[absolute(zone, key)] = record.type

@@ -33,7 +33,11 @@ def saw_addresses(entry: Entry, seen: Mapping[Address, int], declared: Address |
 
 def _again(way: Way, seen: Mapping[Address, int], declared: Address | None, now: datetime) -> Way:
     return replace(
-        way, ttl=max(way.ttl, seen[way.address]), seen=way.seen or now, until=None, ours=way.ours or (bool(declared) and way.address == declared)
+        way,
+        ttl=max(way.ttl, seen[way.address]),
+        seen=way.seen or now,
+        until=None,
+        ours=way.ours or (bool(declared) and way.address == declared),
     )
 
 

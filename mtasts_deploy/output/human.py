@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from mtasts_deploy.apply.report import Outcome
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.output.channel import Channel
+from mtasts_deploy.output.ending import afterwards, closing_line, verdict_line
 from mtasts_deploy.output.granting import permission_lines
-from mtasts_deploy.output.interface import Checked, Past, RunReport, Shipment
+from mtasts_deploy.output.interface import Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.tables import history_lines, status_lines
-from mtasts_deploy.output.text import counted, further, listed, plain
+from mtasts_deploy.output.text import counted, further, plain
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Action, DomainPlan, Plan, Verdict, Wait
 from mtasts_deploy.plan.wording import moment
 
 _COLOURS = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red", Action.KEEP: "dim"}
 _WHAT = 13
-_ORDER = [Outcome.DONE, Outcome.TAKEN_BACK, Outcome.WAITING, Outcome.UNCHANGED, Outcome.BLOCKED, Outcome.UNKNOWN, Outcome.STALE]
-_ORDER += [outcome for outcome in Outcome if outcome not in _ORDER]
 
 
 class Human:
@@ -61,19 +59,16 @@ class Human:
 
     def ran(self, report: RunReport) -> None:
         """How many domains ended how, and what is left to do by hand."""
-        result = report.result
-        outcomes = [outcome for outcome in sorted(Outcome, key=_ORDER.index) if result.count(outcome)]
-        counts = ", ".join(f"{result.count(outcome)} {outcome.value}" for outcome in outcomes) or "no domains"
         self._out.line()
-        self._out.line(self._out.style(f"{report.what}: {counts}.", "bold"))
-        for text in self._afterwards(report):
+        self._out.line(self._out.style(closing_line(report), "bold"))
+        for text in afterwards(report):
             self._out.line(text)
         self._out.flush()
 
     def checked(self, report: Checked) -> None:
         """One line if all is well; what is not is said on stderr."""
         if not any(finding.severity is Severity.ERROR for finding in report.findings):
-            self._out.line(f"{report.name}: valid, {counted(report.domains, 'domain')}.")
+            self._out.line(verdict_line(report))
         self._out.flush()
 
     def status(self, standings: Sequence[Standing], strays: Sequence[Diagnostic]) -> None:
@@ -124,6 +119,9 @@ class Human:
             self._not_done(domain)
         else:
             self._waits(domain)
+            if domain.unexplained:
+                what = ", ".join(f"{line.action.value} {line.what}" for line in domain.unexplained)
+                self._out.line(f"    {'also before':<{_WHAT}}{what}: the world has drifted, or it was never applied")
             for note in domain.notes:
                 self._out.line(f"  {self._out.style(plain(note), 'dim')}")
         self._out.line()
@@ -182,48 +180,11 @@ class Human:
             self._out.line()
             self._out.line(f"See {page.ref}.")
 
-    def _afterwards(self, report: RunReport) -> Iterator[str]:
-        result = report.result
-        unfinished = result.count(Outcome.UNFINISHED) or result.count(Outcome.INTERRUPTED)
-        if result.taken_back and unfinished:
-            yield "The run failed, and not all that it had changed could be taken back."
-        elif result.taken_back:
-            yield "The run failed; what it had changed was taken back."
-        if unfinished:
-            again = "deploy apply"
-            if result.taken_back or report.what == "Rollback":  # `apply` would be stopped by MTS701
-                left = [str(domain) for domain, end in result.outcomes.items() if end in (Outcome.UNFINISHED, Outcome.INTERRUPTED)]
-                again = f"deploy rollback {' '.join(left[:5])}" + " …" * (len(left) > 5)
-            yield f"What is published is valid. Run `{again}` again: it looks at what is there and goes on."
-        if result.count(Outcome.UNCONFIRMED):
-            yield "Unconfirmed records are on their way to all name servers. Run `deploy apply` again later: it asks them, and closes."
-        yield from _shipping(report.ship)
-
 
 def _mark(finding: Diagnostic, verdict: Verdict) -> str:
     if finding.severity is Severity.ERROR:
         return "?" if verdict is Verdict.UNKNOWN else "!"
     return "warning" if finding.severity is Severity.WARN else "note"
-
-
-def _shipping(ship: Shipment) -> Iterator[str]:
-    """The order that keeps senders right: nobody may see an id whose policy is not served yet (RFC 8461 §8.1)."""
-    last = [f"ship {listed(ship.zones)}"] * bool(ship.zones) + ["run `octodns-sync --doit`"] * ship.octodns
-    if not ship.policies and not last:
-        return
-    yield ""
-    if not ship.domains:
-        if ship.zones:
-            yield f"These are files until you ship them: {listed(ship.zones)}."
-        if ship.octodns:
-            yield "The records are published when octodns-sync runs next: `octodns-sync --doit`."
-        return
-    yield "These are files until you ship them. In this order:"
-    yield f"  1. ship {listed(ship.policies)}"
-    urls = [domain.policy_url for domain in ship.domains]
-    yield f"  2. fetch {listed(urls, 3)} and compare: the new policy must be what is served"
-    if last:
-        yield f"  3. only then {' and '.join(last)}"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

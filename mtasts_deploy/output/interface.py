@@ -32,12 +32,19 @@ class Shipment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """A finished run: `what` is `Apply` or `Rollback`, `plan` what was to be done."""
+    """A finished run: `what` is `Apply` or `Rollback`, `plan` what was to be done, `left_out` why domains of it were left out."""
 
     what: str
     plan: Plan
     result: Result
     ship: Shipment
+    left_out: tuple[Diagnostic, ...] = ()
+
+    @property
+    def findings(self) -> list[Diagnostic]:
+        """What was found in the run, beyond the plan."""
+        known = set(self.plan.findings())
+        return [*(finding for finding in self.left_out if finding not in known), *self.result.findings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ class Machine:
                 "exit_code": result.exit_code,
                 "taken_back": result.taken_back,
                 "outcomes": {str(domain): outcome.value for domain, outcome in sorted(result.outcomes.items())},
-                "findings": _findings(result.findings),
+                "findings": _findings(report.findings),
                 "plan": to_json(report.plan, self._tool),
             }
         )

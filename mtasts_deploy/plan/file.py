@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -16,7 +16,9 @@ from mtasts_deploy.plan.model import (
     Action,
     AddressSite,
     Barrier,
+    Delivery,
     DomainPlan,
+    Effect,
     HandOver,
     Line,
     Plan,
@@ -33,7 +35,7 @@ from mtasts_deploy.plan.model import (
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import PolicyId
 
-FORMAT_VERSION: Final = 2
+FORMAT_VERSION: Final = 1
 Json = Mapping[str, object]
 
 
@@ -51,6 +53,7 @@ def to_json(plan: Plan, tool: str) -> dict[str, object]:
         "tool": tool,
         "created": plan.created.astimezone(UTC).isoformat(),
         "partial": plan.partial,
+        "heading": plan.heading,
         "digest": digest(plan),
         "summary": {name: getattr(summary, name) for name in summary.__slots__},
         "domains": [_domain(domain) for domain in plan.domains if domain.verdict is not Verdict.UNCHANGED or domain.findings],
@@ -93,7 +96,8 @@ def _canonical(data: object) -> str:
 
 
 def _timeless(step: Step) -> Json:
-    return {key: value for key, value in _step(step).items() if key not in ("until", "location")}
+    said = _step(step).items()
+    return {key: value for key, value in said if key not in ("until", "location") and (key, value) not in (("copy", False), ("at", None))}
 
 
 def _domain(plan: DomainPlan) -> Json:
@@ -102,13 +106,19 @@ def _domain(plan: DomainPlan) -> Json:
         "verdict": plan.verdict.value,
         "where": plan.where,
         "steps": [_step(step) for step in plan.steps],
-        "lines": [{"action": line.action.value, "what": line.what, "text": line.text} for line in plan.lines],
+        "lines": _lines(plan.lines),
+        "unexplained": _lines(plan.unexplained),
         "notes": list(plan.notes),
         "findings": [finding_json(finding) for finding in plan.findings],
         "inputs": dict(plan.inputs),
         "repair": plan.repair,
         "lifted": list(plan.lifted),
+        "delivery": None if plan.delivery is None else {"effect": plan.delivery.effect.value, "text": plan.delivery.text},
     }
+
+
+def _lines(lines: Iterable[Line]) -> list[Json]:
+    return [{"action": line.action.value, "what": line.what, "text": line.text} for line in lines]
 
 
 def finding_json(finding: Diagnostic) -> dict[str, object]:
@@ -131,11 +141,11 @@ def _step(step: Step) -> Json:
         case PutAddress():
             return {"step": "put-address", "moves": step.moves, "changes": [_address_change(change) for change in step.changes]}
         case PutPolicy():
-            name = "copy-policy" if step.copy else "put-policy"
-            return {"step": name, "host": step.host, "location": step.location, "before": step.before, "after": _text(step.body)}
+            after = {"after": _text(step.body), "copy": step.copy}
+            return {"step": "put-policy", "host": step.host, "location": step.location, "before": step.before, **after}
         case Barrier():
-            at = {} if step.at is None else {"at": _address(step.at)}
-            return {"step": "barrier", "bytes": hashlib.sha256(step.body).hexdigest(), "after": _text(step.body), **at}
+            at = None if step.at is None else _address(step.at)
+            return {"step": "barrier", "bytes": hashlib.sha256(step.body).hexdigest(), "after": _text(step.body), "at": at}
         case PutRecords():
             return {"step": "put-records", "id": step.id, "changes": [_change(change) for change in step.changes]}
         case HandOver():
@@ -194,6 +204,7 @@ def _plan(raw: Json) -> Plan:
         domains=tuple(sorted([*domains, *unchanged], key=lambda one: str(one.domain))),
         created=datetime.fromisoformat(cast("str", raw["created"])),
         partial=bool(raw["partial"]),
+        heading=str(cast("dict[str, object]", raw).get("heading", "")),
         strays=tuple(_finding(one) for one in cast("list[Json]", raw["findings"])),
     )
 
@@ -204,16 +215,25 @@ def _read_domain(raw: Json) -> DomainPlan:
         verdict=Verdict(raw["verdict"]),
         where=cast("str", raw["where"]),
         steps=tuple(_read_step(one) for one in cast("list[Json]", raw["steps"])),
-        lines=tuple(
-            Line(action=Action(one["action"]), what=cast("str", one["what"]), text=cast("str", one["text"]))
-            for one in cast("list[Json]", raw["lines"])
-        ),
+        lines=_read_lines(raw["lines"]),
+        unexplained=_read_lines(cast("dict[str, object]", raw).get("unexplained", [])),
         notes=tuple(cast("list[str]", raw["notes"])),
         findings=tuple(_finding(one) for one in cast("list[Json]", raw["findings"])),
         inputs=dict(cast("dict[str, str]", raw["inputs"])),
         repair=bool(raw["repair"]),
         lifted=tuple(cast("list[str]", raw["lifted"])),
+        delivery=_read_delivery(cast("dict[str, Json | None]", raw).get("delivery")),
     )
+
+
+def _read_lines(raw: object) -> tuple[Line, ...]:
+    return tuple(
+        Line(action=Action(one["action"]), what=cast("str", one["what"]), text=cast("str", one["text"])) for one in cast("list[Json]", raw)
+    )
+
+
+def _read_delivery(raw: Json | None) -> Delivery | None:
+    return None if raw is None else Delivery(effect=Effect(raw["effect"]), text=cast("str", raw["text"]))
 
 
 def _finding(raw: Json) -> Diagnostic:
@@ -241,12 +261,12 @@ def _read_step(raw: Json) -> Step:
         case "put-address":
             changes = tuple(_read_address_change(one) for one in cast("list[Json]", raw["changes"]))
             return PutAddress(changes=changes, moves=bool(raw["moves"]))
-        case "put-policy" | "copy-policy":
-            copy = raw["step"] == "copy-policy"
+        case "put-policy":
+            copy = bool(raw.get("copy", False))
             body = _bytes(raw["after"])
             return PutPolicy(host=str(raw["host"]), location=str(raw["location"]), before=get("before"), body=body, copy=copy)
         case "barrier":
-            return Barrier(body=_bytes(raw["after"]), at=_read_address(raw["at"]) if "at" in raw else None)
+            return Barrier(body=_bytes(raw["after"]), at=_read_address(raw["at"]) if raw.get("at") else None)
         case "put-records":
             return PutRecords(changes=_read_changes(raw), id=get("id"))
         case "hand-over":

@@ -144,6 +144,22 @@ class Line:
     text: str
 
 
+class Effect(Enum):
+    """What a change means for the delivery of mail to a domain."""
+
+    SAME = "as before"
+    STRICTER = "may be refused"
+    MILDER = "refused less"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """May mail delivery change, and how: a sentence for readers who do not know the RFC."""
+
+    effect: Effect
+    text: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainPlan:
     """What will be done for one domain.
@@ -151,7 +167,9 @@ class DomainPlan:
     `inputs` are fingerprints of every fact that the planner looked at (empty where nothing is to be done). `findings` with severity error
     block the domain (`blocked`) or say what could not be observed (`unknown`). `notes` are sentences for the reader.
     `repair`: it only adds hosts or makes the mode milder, so it runs first. `lifted` are the
-    codes that were lifted for it when the plan was made.
+    codes that were lifted for it when the plan was made. `delivery` says what its new policy means for mail (None: no policy is changed).
+    `unexplained` is what an apply would do also if the domain were declared as in the revision that the plan is compared with: the world
+    has drifted, or that revision was never applied.
     """
 
     domain: Domain
@@ -164,6 +182,8 @@ class DomainPlan:
     inputs: Mapping[str, str] = field(default_factory=dict)
     repair: bool = False
     lifted: tuple[str, ...] = ()
+    delivery: Delivery | None = None
+    unexplained: tuple[Line, ...] = ()
 
     @property
     def acts(self) -> bool:

@@ -18,11 +18,13 @@ from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, RecordSite
 from mtasts_deploy.plan import guards, handover, moving
+from mtasts_deploy.plan.delivery import delivery
 from mtasts_deploy.plan.horizon import horizon, may_be_held, read_policy, ready, strict_ready
 from mtasts_deploy.plan.ids import pick_id
 from mtasts_deploy.plan.model import (
     Action,
     Barrier,
+    Delivery,
     DomainPlan,
     HandOver,
     Line,
@@ -53,6 +55,7 @@ class Part:
     notes: tuple[str, ...] = ()
     findings: tuple[Diagnostic, ...] = ()
     repair: bool = False
+    delivery: Delivery | None = None
 
 
 def plan_domain(
@@ -93,6 +96,7 @@ def assemble(
         findings=findings,
         inputs=inputs(settings, seen, stored) if steps else {},
         repair=any(part.repair for part in parts),
+        delivery=next((part.delivery for part in parts if part.delivery is not None), None) if steps else None,
     )
 
 
@@ -148,7 +152,7 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
     move = moving.move_of(settings, seen, entry, now)
     part = publish(settings, seen, entry, plan, now)
     found += moving.address_guards(settings, seen, entry, move.put, bool(part.steps) or move.due or move.put is not None)
-    if move.due and _can_move(settings, seen, plan, part):
+    if move.due and _can_move(seen, plan, part):
         found += guards.storage_guard(settings)
         return _moved(settings, seen, move, part, tuple(found))
     part = _led(settings, seen, entry, move, part)
@@ -171,8 +175,8 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
     )
 
 
-def _can_move(settings: DomainSettings, seen: Observed, plan: Publication, part: Part) -> bool:
-    """A repair comes before a move, and what serves no policy cannot be moved. Not through octodns-sync: it may publish at any time."""
+def _can_move(seen: Observed, plan: Publication, part: Part) -> bool:
+    """A repair comes before a move, and what serves no policy cannot be moved."""
     served = isinstance(seen.hosted, HostedPolicy) and plan.served is not None
     return served and not (plan.repair and bool(part.steps))
 
@@ -239,7 +243,8 @@ def publish(settings: DomainSettings, seen: Observed, entry: Entry, plan: Public
     steps += puts
     steps += [Barrier(body=plan.body), *([move] if move else []), *waits]
     lines = (_policy_line(hosted, plan, put), *lines)
-    return Part(steps=tuple(steps), lines=lines, notes=tuple(_notes(seen, entry, plan, put, live != [id_], now)))
+    notes = tuple(_notes(seen, entry, plan, put, live != [id_], now))
+    return Part(steps=tuple(steps), lines=lines, notes=notes, delivery=delivery(plan.standing if seen.ids else None, plan.policy))
 
 
 def _puts(seen: Observed, body: bytes) -> list[PutPolicy]:

@@ -6,6 +6,7 @@ Going back is a publication like any other (DESIGN section 7): old bytes, the pr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from mtasts_deploy import desired
@@ -56,7 +57,7 @@ def _publish_old(settings: DomainSettings, seen: Observed, entry: Entry, old: by
         return Part(findings=(_stays("the file that was there before is no policy that senders accept"),))
     found = tuple(_refusals(policy, served, entry, now)) if hosted != old else ()
     part = publish(settings, seen, entry, Publication(policy=policy, body=old, served=served, standing=served), now)
-    return Part(steps=part.steps, lines=part.lines, notes=part.notes, findings=found)
+    return replace(part, findings=found)
 
 
 def _refusals(old: Policy, served: Policy | None, entry: Entry, now: datetime) -> Iterator[Diagnostic]:
@@ -86,7 +87,7 @@ def _withdraw(settings: DomainSettings, seen: Observed, entry: Entry, now: datet
     note = (
         "Senders may have seen the record: the policy is withdrawn by mode none. Removing it now would leave them with the one they hold."
     )
-    return Part(steps=part.steps, lines=part.lines, notes=(*part.notes, note) if part.steps else (), findings=part.findings)
+    return replace(part, notes=(*part.notes, note) if part.steps else ())
 
 
 def _unput(seen: Observed, old: bytes | None) -> Part:

@@ -22,7 +22,7 @@ from urllib3.response import HTTPResponse
 from mtasts_deploy import __version__
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.errors import UsageError
-from mtasts_deploy.facts import POLICY_LIMIT, Fetched
+from mtasts_deploy.facts import POLICY_LIMIT, Address, Fetched
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.answer import freshness, judge, minded, server_clock, shared_cache
 from mtasts_deploy.sender.failures import NO_ROUTE, cause, explain
@@ -75,6 +75,16 @@ class StrictFetcher:
         if found.problem is not None and not found.addresses:
             return (Fetched(address="", problem=found.problem),)
         return tuple(self.fetch_from(host, address, self._way(address)) for address in found.addresses)
+
+    def fetch_at(self, domain: Domain, address: Address) -> tuple[Fetched, ...]:
+        """See `Fetcher`."""
+        ends = (*address.a, *address.aaaa)
+        if address.cname is not None:
+            found = self.look_up(address.cname, known=False)
+            if not found.addresses:
+                return (Fetched(address="", problem=found.problem),)
+            ends = (*ends, *found.addresses)
+        return tuple(self.fetch_from(domain.policy_host, end, self._way(end)) for end in dict.fromkeys(ends))
 
     def look_up(self, host: str, known: bool) -> Addresses:
         """The addresses of the policy host."""

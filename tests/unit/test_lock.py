@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from mtasts_deploy.apply import owner as owners
+from mtasts_deploy.apply.leases import ALL, Leases
 from mtasts_deploy.apply.lock import KEY, LENGTH, Lease, unlock
 from mtasts_deploy.apply.owner import Owner, is_dead, this_process
 from mtasts_deploy.diagnostics import Diagnostic, Severity
@@ -81,18 +82,26 @@ def no_ci(monkeypatch):
 def holder(store: DirectoryState) -> Owner:
     stored = store.read(KEY)
     assert stored is not None
-    return Owner.parse(stored.data, "lock")
+    (owner,) = Leases.parse(stored.data, "lock").owners
+    return owner
 
 
-def put(store: DirectoryState, owner: Owner) -> None:
+def put(store: DirectoryState, *owners: Owner) -> None:
     stored = store.read(KEY)
-    store.write(KEY, owner.render(), stored.version if stored else None)
+    store.write(KEY, Leases(owners=owners).render(), stored.version if stored else None)
 
 
 def other(clock: Clock, **fields: object) -> Owner:
     """A run on another machine that took the lock just now."""
     base = replace(
-        this_process("deploy apply"), machine="other boot", user="alice", host="web1", pid=4242, created=clock(), expires=clock() + LENGTH
+        this_process("deploy apply"),
+        machine="other boot",
+        user="alice",
+        host="web1",
+        pid=4242,
+        created=clock(),
+        expires=clock() + LENGTH,
+        buckets=ALL,
     )
     return replace(base, **fields)  # type: ignore[arg-type]
 
@@ -172,6 +181,7 @@ CHILD = """
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from mtasts_deploy.apply.leases import ALL, Leases
 from mtasts_deploy.apply.lock import Lease
 from mtasts_deploy.state.directory import DirectoryState
 store = DirectoryState(Path(sys.argv[1]), "x")
@@ -359,25 +369,32 @@ def test_a_corrupt_lock_is_never_free(acquire, store, clock, data):
 
 
 def test_a_lock_of_a_newer_version_is_never_free(acquire, store, clock):
-    store.write(KEY, json.dumps(json.loads(other(clock).render()) | {"format_version": 2}).encode(), None)
+    newer = json.loads(Leases(owners=(other(clock),)).render()) | {"format_version": 3}
+    store.write(KEY, json.dumps(newer).encode(), None)
     clock.forward(3600)
     with pytest.raises(StateError) as error:
         acquire()
     assert error.value.diagnostics[0].code == "MTS716"
 
 
-@pytest.mark.parametrize("field", ["lease", "user", "host", "machine", "pid", "started", "command", "run", "created", "expires"])
+@pytest.mark.parametrize("field", ["lease", "user", "host", "machine", "pid", "started", "command", "run", "created", "expires", "buckets"])
 def test_every_field_is_checked(clock, field):
-    fields = json.loads(other(clock).render())
-    assert Owner.parse(json.dumps(fields).encode(), "lock").user == "alice"
-    values: list[object] = [[], 1.5, "2026-11-24T12:00:00"]  # the last one has no time zone
+    def parsed(**changed: object) -> Leases:
+        document = json.loads(Leases(owners=(other(clock),)).render())
+        document["leases"][0] |= changed
+        return Leases.parse(json.dumps(document).encode(), "lock")
+
+    assert parsed().owners[0].user == "alice"
+    values: list[object] = [[1.5], 1.5, True, [64], [3, 3], "2026-11-24T12:00:00"]  # the last one has no time zone
     for value in values:
-        if value != "2026-11-24T12:00:00" or field in ("pid", "created", "expires"):
-            with pytest.raises(StateError):
-                Owner.parse(json.dumps(fields | {field: value}).encode(), "lock")
-    del fields[field]
+        if value != "2026-11-24T12:00:00" or field in ("pid", "created", "expires", "buckets"):
+            with pytest.raises(StateError) as error:
+                parsed(**{field: value})
+            assert error.value.diagnostics[0].code == "MTS712"
+    without = json.loads(Leases(owners=(other(clock),)).render())
+    del without["leases"][0][field]
     with pytest.raises(StateError):
-        Owner.parse(json.dumps(fields).encode(), "lock")
+        Leases.parse(json.dumps(without).encode(), "lock")
 
 
 def test_unlock_needs_the_exact_id(acquire, store, clock):

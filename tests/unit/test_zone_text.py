@@ -377,3 +377,9 @@ def test_a_crlf_zone_gets_no_blank_lines():
     before = "a: {type: A, value: 192.0.2.1}\r\nz: {type: A, value: 192.0.2.2}\r\n"
     edits = [TxtEdit(name="_mta-sts.example.com", values=("v=STSv1; id=1;",), ttl=3600)]
     assert "\r\n\r\n" not in edit(before, ZONE, edits, shown="z.yaml")
+
+
+def test_a_zone_that_loses_its_last_record_keeps_its_line_ends():
+    text = "---\r\n_mta-sts: {type: TXT, value: 'v=STSv1\\; id=0\\;'}"
+    new = edit(text, ZoneName("example.com."), [TxtEdit(name="_mta-sts.example.com", values=(), ttl=3600)], shown="zone.yaml")
+    assert new == "---\r\n{}\r\n"

@@ -1,0 +1,165 @@
+"""JSON Schemas (draft-07) of the documents that `--format json` writes. Pure data.
+
+Within a `format_version` fields may be added, so the schemas allow more than they name; nothing is taken away and no meaning changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from mtasts_deploy.apply.report import Outcome
+from mtasts_deploy.diagnostics import Severity
+from mtasts_deploy.facts import ADDRESS_TYPES
+from mtasts_deploy.plan.model import Action, Effect, Verdict
+
+Schema = dict[str, object]
+
+_TEXT: Final[Schema] = {"type": "string"}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_FLAG: Final[Schema] = {"type": "boolean"}
+_TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+_VERSION: Final[Schema] = {"const": 1}
+_DIGEST: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+_DOMAIN: Final[Schema] = {"type": "string", "description": "A-labels in lower case, without the root dot."}
+
+
+def _object(optional: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
+    """An object of which everything is required that is not optional."""
+    return {"type": "object", "required": [name for name in properties if name not in optional], "properties": properties}
+
+
+def _list(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+def _or_null(of: Schema) -> Schema:
+    return {"anyOf": [of, {"type": "null"}]}
+
+
+def _one_of(kinds: type[Outcome | Verdict | Action | Effect | Severity]) -> Schema:
+    return {"enum": [kind.value for kind in kinds]}
+
+
+_FINDING: Final = _object(
+    ("domain", "hint", "ref", "where"),
+    code={"type": "string", "pattern": "^MTS[0-9]{3}$"},
+    severity=_one_of(Severity),
+    message=_TEXT,
+    domain=_DOMAIN,
+    hint=_TEXT,
+    ref=_TEXT,
+    where=_object(path=_TEXT, line={"type": "integer", "minimum": 1}, column={"type": "integer", "minimum": 1}),
+)
+_BYTES: Final[Schema] = {"oneOf": [_object(text=_TEXT), _object(base64=_TEXT)], "description": "A policy, as text where it is UTF-8."}
+_SET: Final = _object(values=_list(_TEXT), ttl=_COUNT)
+_CHANGE: Final = _object(
+    provider=_TEXT,
+    zone=_TEXT,
+    name=_TEXT,
+    kind={"enum": ["sts", "tlsrpt"]},
+    before=_or_null(_SET),
+    after=_or_null(_object(value=_TEXT, ttl=_COUNT)),
+    ttl=_COUNT,
+)
+
+
+_ADDRESS: Final[Schema] = {
+    "type": "object",
+    "properties": {kind: _list(_TEXT) for kind in ADDRESS_TYPES},
+    "additionalProperties": False,
+}
+_LEADS: Final = _object(
+    provider=_TEXT,
+    zone=_TEXT,
+    name=_TEXT,
+    before=_or_null(_object(address=_ADDRESS, ttl=_COUNT)),
+    after=_ADDRESS,
+    ttl=_COUNT,
+)
+
+
+def _step(name: str, **properties: Schema) -> Schema:
+    return _object(step={"const": name}, **properties)
+
+
+_STEPS: Final = (
+    _step("put-address", moves=_FLAG, changes=_list(_LEADS)),
+    _step("put-policy", host=_TEXT, location=_TEXT, before=_or_null(_TEXT), after=_BYTES, copy=_FLAG),
+    _step("barrier", bytes=_DIGEST, after=_BYTES, at=_or_null(_ADDRESS)),
+    _step("put-records", id=_or_null(_TEXT), changes=_list(_CHANGE)),
+    _step("hand-over", id=_TEXT, ttl=_COUNT, before=_or_null(_TEXT)),
+    _step("remove-records", changes=_list(_CHANGE)),
+    _step("remove-policy", host=_TEXT, location=_TEXT, before=_TEXT),
+    _step("wait", what=_TEXT, until=_or_null(_TIME), text=_TEXT, code=_TEXT),
+)
+_LINES: Final = _list(_object(action=_one_of(Action), what=_TEXT, text=_TEXT))
+_DOMAIN_PLAN: Final = _object(
+    domain=_DOMAIN,
+    verdict=_one_of(Verdict),
+    where=_TEXT,
+    steps=_list({"oneOf": list(_STEPS)}),
+    lines=_LINES,
+    unexplained=_LINES,
+    notes=_list(_TEXT),
+    findings=_list(_FINDING),
+    inputs={"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{16}$"}},
+    repair=_FLAG,
+    lifted=_list(_TEXT),
+    delivery=_or_null(_object(effect=_one_of(Effect), text=_TEXT)),
+)
+_SUMMARY: Final = _object(**dict.fromkeys(("add", "change", "remove", "wait", "blocked", "unknown", "unchanged"), _COUNT))
+_PLAN: Final = _object(
+    format_version=_VERSION,
+    tool=_TEXT,
+    created=_TIME,
+    partial=_FLAG,
+    heading=_TEXT,
+    digest=_DIGEST,
+    summary=_SUMMARY,
+    domains=_list(_DOMAIN_PLAN),
+    unchanged=_list(_DOMAIN),
+    findings=_list(_FINDING),
+)
+
+
+def plan() -> Schema:
+    """What `plan` and `show` write, and the file of `plan --out`."""
+    return _named("A plan of mtasts-deploy", "plan", _PLAN)
+
+
+def run() -> Schema:
+    """What `apply` and `rollback` write."""
+    outcomes: Schema = {"type": "object", "additionalProperties": _one_of(Outcome), "propertyNames": _DOMAIN}
+    schema = _object(
+        format_version=_VERSION,
+        run=_TEXT,
+        what={"enum": ["apply", "rollback"]},
+        exit_code=_COUNT,
+        taken_back=_FLAG,
+        outcomes=outcomes,
+        findings=_list(_FINDING),
+        plan=_PLAN,
+    )
+    return _named("The end of a run of mtasts-deploy", "run", schema)
+
+
+def validate() -> Schema:
+    """What `validate` writes."""
+    schema = _object(format_version=_VERSION, declaration=_TEXT, domains=_COUNT, errors=_COUNT, warnings=_COUNT, findings=_list(_FINDING))
+    return _named("What mtasts-deploy found in a declaration", "validate", schema)
+
+
+def failure() -> Schema:
+    """What any command writes that could not do what it was asked to."""
+    return _named(
+        "Why mtasts-deploy has no result", "failure", _object(format_version=_VERSION, exit_code=_COUNT, findings=_list(_FINDING))
+    )
+
+
+def _named(title: str, name: str, schema: Schema) -> Schema:
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "$id": f"urn:mtasts-deploy:{name}:1", "title": title, **schema}
+
+
+SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {"plan": plan, "run": run, "validate": validate, "failure": failure}
+"""The schemas by name; each is also a file docs/reference/schemas/NAME-1.json."""
