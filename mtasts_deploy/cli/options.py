@@ -13,6 +13,7 @@ import typer
 Format = Literal["human", "json", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
 LogFormat = Literal["text", "json"]
 OnErrorName = Literal["continue", "stop", "rollback"]
+OnStaleName = Literal["stop", "skip"]
 
 Config = Annotated[
     Path | None,
