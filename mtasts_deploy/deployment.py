@@ -13,12 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mtasts_deploy import adapters
-from mtasts_deploy.apply.barrier import PATIENCE
 from mtasts_deploy.apply.book import Book
-from mtasts_deploy.apply.recheck import OnStale, checked, undeclared, unless_expected, unless_stale
+from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, OnStale, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
-from mtasts_deploy.apply.run import OnError, run
-from mtasts_deploy.apply.work import BEAT, Stop, Tools, Work
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import Refused, UsageError
@@ -33,12 +30,15 @@ from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.plan.rollback import rollback_domain
 from mtasts_deploy.plan.selection import Lifted, Selection
 from mtasts_deploy.plan.sharing import guard_shared, shared
+from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
+    from mtasts_deploy.apply.work import Tools, Work
     from mtasts_deploy.dns.interface import Target
+    from mtasts_deploy.dns.zone_memory import ZoneMemory
     from mtasts_deploy.hosting.interface import Host
     from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.state.interface import StateStore
@@ -75,7 +75,8 @@ class Deployment:
     """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds, when nothing is under way, `pause` in a
     run. `ticks` are seconds that only grow, `beat` those between two heartbeats of the lock (None: none). `world` remembers the zones that
     were found. `fetcher` makes what fetches policies, at the first run that needs it, `name_servers` what asks them; without it the
-    providers' word has to do.
+    providers' word has to do. `memories` are saved at the end of a
+    run.
     """
 
     declaration: Declaration
@@ -90,6 +91,7 @@ class Deployment:
     name_servers: Callable[[], NameServers] | None = None
     pause: Callable[[float], None] = time.sleep
     ticks: Callable[[], float] = time.monotonic
+    memories: Sequence[ZoneMemory] = ()
     beat: float | None = None
     world: World | None = None
 
@@ -97,19 +99,23 @@ class Deployment:
     def of(cls, declaration: Declaration, looking: Looking | None = None) -> Deployment:
         """The deployment that a declaration describes, looking at the world in this way. Touches nothing yet."""
         base = declaration.directory
+        memories = adapters.memories(declaration.providers.values(), declaration.state, base)
         return cls(
             declaration=declaration,
-            targets={name: adapters.target(spec, base) for name, spec in declaration.providers.items()},
+            targets={name: adapters.target(spec, base, memories.get(name)) for name, spec in declaration.providers.items()},
             hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
             store=adapters.state(declaration.state, base),
             fetcher=lambda: adapters.fetcher(looking or Looking()),
+            memories=tuple(memories.values()),
             beat=BEAT,
             name_servers=lambda: adapters.name_servers(looking or Looking()),
         )
 
-    def plan(self, selection: Selection | None = None, lifted: Lifted | None = None) -> Plan:
-        """What an apply would do now. Writes nothing at all; takes no lock."""
-        return self._survey(Book(self.store), selection or Selection(), lifted or Lifted()).plan
+    def plan(self, selection: Selection | None = None, lifted: Lifted | None = None, since: Declaration | None = None) -> Plan:
+        """What an apply would do now; with `since`, also what it would do if all were declared as there. Writes nothing; takes no lock."""
+        book = Book(self.store)
+        survey = self._survey(book, selection or Selection(), lifted or Lifted())
+        return survey.plan if since is None else compared(survey.plan, self.declaration, since, survey.seen, book.get)
 
     def apply(
         self,
@@ -128,6 +134,8 @@ class Deployment:
         plans once, under the lock, and tells `on_plan`; with `expect`, only if the plan has this digest. Raises `StalePlan`, `LockHeld`,
         `LeaseLost`, `StateError`.
         """
+        from mtasts_deploy.apply.recheck import unless_expected, unless_stale
+
         selection, lifted, options = selection or Selection(), lifted or Lifted(), options or Options()
         if saved is None and approve is not None:
             saved = self._survey(Book(self.store), selection, lifted).plan
@@ -274,6 +282,8 @@ class Deployment:
 
     def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
+        from mtasts_deploy.apply.recheck import checked, undeclared
+
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
         world = self._world(places.values())
@@ -332,7 +342,9 @@ class Deployment:
     def _run(
         self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False, approved: Plan | None = None
     ) -> Result:
+        from mtasts_deploy.apply.run import run  # with threads and the barrier: 15 ms that `plan` can do without
         from mtasts_deploy.apply.runlog import RunLog
+        from mtasts_deploy.apply.work import Tools
 
         works = [self._work(plan) for plan in survey.plan.acting]
         run_id = secrets.token_hex(4)
@@ -363,6 +375,8 @@ class Deployment:
         try:
             return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
         finally:
+            for memory in self.memories:
+                memory.save()
             if (warning := log.close()) is not None:
                 self.emit(Event(stage=Stage.COMMIT, what="warning", finding=warning))
 
@@ -377,6 +391,8 @@ class Deployment:
         return work
 
     def _work(self, plan: DomainPlan) -> Work:
+        from mtasts_deploy.apply.work import Work
+
         settings = self.declaration.domains[plan.domain]
         return Work(plan=plan, settings=settings, place=self._place(settings))
 

@@ -15,6 +15,16 @@ SHORTEST: Final = 4
 UNCERTAIN: Final = 8
 """Shorter values are not masked: they would blot out half of every text, and protect nobody. More is asked of what may be no secret."""
 
+_KEYS: Final = (
+    "(?:proxy-)?authorization|x-amz-security-token|x-api-key|x-auth-[a-z-]+|api[_-]?key|set-cookie|cookie"
+    "|secret_?access_?key|session_?token|security_?token|access_?token|refresh_?token|id_?token|client_?secret|token|password"
+)
+_LEAKS: Final = re.compile(
+    rf"""((?<![\w-])['"]?(?:{_KEYS})['"]?\s*[:=]\s*(?:b?['"])?|<(?:{_KEYS})>|\b(?:Bearer|Basic)\s+|\bSignature[:=]\s*)([^'"\n<]+)""",
+    re.IGNORECASE,
+)
+"""What libraries log of requests and answers: header fields and members whose values are credentials, up to the end of the value."""
+
 _forms: set[str] = set()
 _pattern: re.Pattern[str] | None = None
 
@@ -36,3 +46,8 @@ def hide(value: object, *, certain: bool = True) -> None:
 def masked(text: str) -> str:
     """The text with every hidden value replaced by `***`."""
     return text if _pattern is None else _pattern.sub(MASK, text)
+
+
+def scrubbed(text: str) -> str:
+    """A text of a library without what looks like a credential: nobody may have told `hide` of a token that was fetched on the way."""
+    return _LEAKS.sub(rf"\1{MASK}", text)

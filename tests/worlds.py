@@ -125,6 +125,7 @@ class MemoryHost:
         return f"policies/{domain.policy_host}/.well-known/mta-sts.txt"
 
     edge_ttl: int | None = None
+    empties: bool = False
     purges: list[tuple[Domain, ...]] = field(default_factory=list)
 
     def read(
@@ -154,7 +155,7 @@ class MemoryHost:
         self.faults("purge")
         waiting()
         self.purges.append(tuple(domains))
-        return True
+        return self.empties
 
 
 @dataclass

@@ -20,6 +20,10 @@ from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import Mode, Policy
 
 
+class _Interrupted(Exception):
+    """The first signal came while caches were being emptied."""
+
+
 def prepare(tools: Tools, works: Sequence[Work]) -> None:
     """Take every open domain through the stage; the ones that fail end here and are named."""
     for chunk in chunks([work for work in works if work.open]):
@@ -165,14 +169,29 @@ def _put(tools: Tools, work: Work, refused: list[Work], lost: list[LeaseLost]) -
 
 
 def _purge(tools: Tools, works: Sequence[Work]) -> None:
-    """Have caches forget the old bytes, once for all domains of a host; where they may not have, no record moves."""
+    """Have caches forget the old bytes, once for all domains of a host; where they may not have, no record moves.
+
+    A signal ends the wait.
+    """
+
+    def waiting() -> None:
+        tools.lease.prove()
+        if tools.stop.requested:
+            raise _Interrupted
+
     for name in dict.fromkeys(work.place.host for work in works):
         group = [work for work in works if work.place.host == name]
         try:
-            tools.world.hosts[name].purge([work.plan.domain for work in group], tools.lease.prove)
+            purged = tools.world.hosts[name].purge([work.plan.domain for work in group], waiting)
         except HostError as error:
             for work in group:
                 work.end(tools, Stage.PREPARE, Outcome.FAILED, *error.diagnostics)
+        except _Interrupted:
+            for work in group:
+                work.end(tools, Stage.PREPARE, Outcome.INTERRUPTED)
+        else:
+            for work in group:
+                work.purged = purged
 
 
 def _read_back(tools: Tools, works: Sequence[Work]) -> None:

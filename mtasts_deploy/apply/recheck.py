@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
 from dataclasses import fields
-from enum import Enum
 from typing import Final
 
+from mtasts_deploy.apply.choices import OnStale
 from mtasts_deploy.apply.prepare import changed_things, stale
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import StalePlan
@@ -23,13 +23,6 @@ from mtasts_deploy.rfc.policy import PolicyId
 
 _BY_A_RUN: Final = frozenset({"ledger", "policy", "_mta-sts", "_smtp._tls", "address"})
 _INCIDENTAL: Final = frozenset({"location", "until", "text"})
-
-
-class OnStale(Enum):
-    """What it means that some domains of an approved plan are stale."""
-
-    STOP = "stop"
-    SKIP = "skip"
 
 
 def without(plan: DomainPlan, verdict: Verdict, *findings: Diagnostic) -> DomainPlan:

@@ -97,6 +97,8 @@ def _watch(tools: Tools, work: Work) -> Watch:
         began=now,
         until=now + tools.patience,
         read_back=None if known is None else known.read_back,
+        edge_ttl=tools.world.hosts[work.place.host].edge_ttl,
+        purged=work.purged,
         repair=work.plan.repair,
     )
     return Watch(domain=work.plan.domain, aim=aim, progress=work.progress)

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Final
 
 from mtasts_deploy import __version__
+from mtasts_deploy.masking import hide
 
 CONNECT: Final = 4
 READ: Final = 10
@@ -27,8 +28,19 @@ def client(service: str, *, region: str | None, endpoint_url: str | None, attemp
 @cache
 def _session() -> Any:
     import boto3
+    import botocore.session
 
-    return boto3.session.Session()
+    core = botocore.session.Session()
+
+    def hidden(**_: object) -> None:
+        found = core.get_credentials()
+        if found is not None:  # renewed, if they must be, just before a request is signed with them
+            frozen = found.get_frozen_credentials()
+            hide(frozen.secret_key)
+            hide(frozen.token)
+
+    core.register("before-sign", hidden)
+    return boto3.session.Session(botocore_session=core)
 
 
 @cache

@@ -111,6 +111,21 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         good="deploy history example.com --format json",
     ),
     Entry(
+        code="MTS916",
+        title="The git revision of `--since` cannot be read",
+        why="The plan is limited to what differs from it, so nothing was planned.",
+        fix="Name a commit, branch or tag that this clone has. Pipelines often clone without history: fetch it, or check out with "
+        "`fetch-depth: 0`.",
+        bad="deploy plan --since origin/main    (in a shallow clone)",
+        good="git fetch origin main && deploy plan --since origin/main",
+    ),
+    Entry(
+        code="MTS917",
+        title="The declaration of that git revision cannot be used",
+        why="What has changed since cannot be told, so nothing was planned. Only the declaration's directory is read there.",
+        fix="Compare with a revision whose declaration was valid, or plan without `--since`.",
+    ),
+    Entry(
         code="MTS920",
         title="`--resolver` is no IP address with a port",
         why="A name would need a resolver itself.",

@@ -133,8 +133,7 @@ def _options(
     lock_timeout: str,
     barrier_timeout: str,
 ) -> Options:
-    from mtasts_deploy.apply.recheck import OnStale
-    from mtasts_deploy.apply.run import OnError
+    from mtasts_deploy.apply.choices import OnError, OnStale
     from mtasts_deploy.deployment import Options
 
     return Options(

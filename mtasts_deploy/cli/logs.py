@@ -6,6 +6,7 @@ import json
 import logging
 from datetime import UTC, datetime
 
+from mtasts_deploy.masking import scrubbed
 from mtasts_deploy.output.channel import Channel
 
 
@@ -19,7 +20,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line a record."""
-        message = record.getMessage()
+        message = scrubbed(record.getMessage())
         if self._json:
             time = datetime.fromtimestamp(record.created, UTC).isoformat()
             self._err.line(json.dumps({"time": time, "level": record.levelname.lower(), "logger": record.name, "message": message}))

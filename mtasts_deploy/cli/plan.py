@@ -52,6 +52,15 @@ def plan(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", envvar="MTASTS_OUT", help="Save the plan, for `deploy apply FILE`.")
     ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="REV", envvar="MTASTS_SINCE", help="Only domains that are declared otherwise than in this git revision."
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="With --since: all domains; what the revision does not explain is marked apart.")
+    ] = False,
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", envvar="MTASTS_DETAILED_EXITCODE", help="Exit with 2 if there are changes.")
     ] = False,
@@ -61,7 +70,7 @@ def plan(
 
     if out is not None:
         spare(out)
-    made = session.deployment().plan(selection(domain, exclude), lifted(allow))
+    made = _made(session, selection(domain, exclude), lifted(allow), since, everything=everything)
     session.output.plan(made)
     if out is not None:
         save(out, render(made, TOOL))
@@ -69,6 +78,30 @@ def plan(
     elif made.acting and session.people and not session.automated:
         session.messages.say("The plan was not saved, so `deploy apply` may find another one. `deploy plan --out plan.json` saves it.")
     return exit_code(made, detailed=detailed_exitcode)
+
+
+def _made(session: Session, chosen: Selection, allowed: Lifted, since: str | None, *, everything: bool) -> Plan:
+    deployment = session.deployment()
+    if since is None:
+        if everything:
+            raise UsageError(Diagnostic(code="MTS901", message="--all goes with --since", hint="Without --since a plan is of all domains."))
+        return deployment.plan(chosen, allowed)
+    from dataclasses import replace
+
+    from mtasts_deploy.declaration.revision import at_revision
+    from mtasts_deploy.output.text import counted, listed
+    from mtasts_deploy.plan.since import differing, dropped
+
+    now = deployment.declaration
+    then = at_revision(now.path, since)
+    changed = differing(now, then.declaration)
+    if not everything:
+        chosen = replace(chosen, only=changed)
+    what = "All domains, compared with" if everything else "Only what is declared otherwise than in"
+    heading = f"{what} {since} ({then.commit[:9]}): {len(changed)} of {counted(len(now.domains), 'domain')} differ."
+    if gone := dropped(now, then.declaration):
+        heading += f" No longer declared, and left as they are: {listed([domain.display for domain in gone])}."
+    return replace(deployment.plan(chosen, allowed, then.declaration), heading=heading)
 
 
 @command()

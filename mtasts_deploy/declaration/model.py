@@ -85,11 +85,12 @@ class ProviderSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostSpec:
-    """A directory where policy files are put; `path` is relative to the declaration's directory, or absolute."""
+    """A directory where policy files are put; `path` is relative to the declaration's directory, or absolute, `edge_ttl` in seconds."""
 
     name: str
     type: Literal["directory"] = "directory"
     path: str
+    edge_ttl: int | None = None
     where: Span | None = None
 
 

@@ -148,6 +148,17 @@ class Directory(_Shape):
     """The directory, relative to the declaration."""
 
 
+class DirectoryHost(_Shape):
+    """A directory of this machine, from which something serves the policies."""
+
+    type: Literal["directory"]
+    """What kind it is."""
+    path: Path
+    """The directory, relative to the declaration."""
+    edge_ttl: Duration = 60
+    """For how long caches in front may serve an old policy: seconds, or 90s, 15m, 12h. Default: found out."""
+
+
 Bucket = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]$")]
 Prefix = Annotated[str, Field(pattern=r"^[A-Za-z0-9!_.*'()-][A-Za-z0-9!_.*'()/-]*$")]
 Region = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
@@ -197,7 +208,7 @@ def _store(value: Any) -> str:
     return "an S3 bucket" if isinstance(value, dict) and value.get("type") == "s3" else "a directory"
 
 
-AnyHost = Annotated[Annotated[Directory, Tag("a directory")] | Annotated[S3Host, Tag("an S3 bucket")], Discriminator(_store)]
+AnyHost = Annotated[Annotated[DirectoryHost, Tag("a directory")] | Annotated[S3Host, Tag("an S3 bucket")], Discriminator(_store)]
 AnyState = Annotated[Annotated[Directory, Tag("a directory")] | Annotated[S3State, Tag("an S3 bucket")], Discriminator(_store)]
 
 
@@ -249,7 +260,10 @@ def keys_of(shape: type[BaseModel]) -> list[str]:
 def json_schema() -> dict[str, Any]:
     """The JSON Schema (draft-07) of the main file, for editors; descriptions are the docstrings of the shapes."""
     schema = adapter(Root).json_schema(by_alias=True)
-    shapes = {shape.__name__: shape for shape in (Zones, Allow, Settings, Domain, Provider, Octodns, Limit, Directory, S3Host, S3State)}
+    shapes = {
+        shape.__name__: shape
+        for shape in (Zones, Allow, Settings, Domain, Provider, Octodns, Limit, Directory, DirectoryHost, S3Host, S3State)
+    }
     definitions = schema.pop("$defs", {})
     converted: dict[str, Any] = _draft7(_documented(schema, Root))
     converted["definitions"] = {name: _draft7(_documented(definitions[name], shapes[name])) for name in sorted(definitions)}

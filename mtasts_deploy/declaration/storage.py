@@ -27,7 +27,7 @@ def hosts(main: Source, problems: list[Diagnostic]) -> dict[str, HostSpec | S3Ho
     for name, node in children_of(children_of(main.root).get("hosts")).items():
         block: Mapping[str, Any] = node.value if isinstance(node.value, dict) else {}
         if block.get("type") != "s3":
-            specs[name] = HostSpec(name=name, path=_text(block, "path") or "", where=_at(main, node))
+            specs[name] = HostSpec(name=name, path=_text(block, "path") or "", edge_ttl=_edge_ttl(block), where=_at(main, node))
             continue
         key = _text(block, "key") or POLICY_KEY
         if (wrong := problem_of(key)) is not None:
@@ -77,8 +77,6 @@ def problem_of(template: str) -> str | None:
 
 
 def _s3_host(name: str, block: Mapping[str, Any], key: str, where: Span) -> S3HostSpec:
-    edge_ttl = block.get("edge_ttl")
-    known = isinstance(edge_ttl, int) or (isinstance(edge_ttl, str) and re.fullmatch(r"[0-9]{1,9}[smhdw]", edge_ttl))
     return S3HostSpec(
         name=name,
         bucket=_text(block, "bucket") or "",
@@ -87,10 +85,16 @@ def _s3_host(name: str, block: Mapping[str, Any], key: str, where: Span) -> S3Ho
         region=_text(block, "region"),
         endpoint_url=_text(block, "endpoint_url"),
         cache_control=_text(block, "cache_control") or "max-age=60",
-        edge_ttl=seconds(edge_ttl) if known and edge_ttl is not None else None,
+        edge_ttl=_edge_ttl(block),
         cloudfront=_text(block, "cloudfront"),
         where=where,
     )
+
+
+def _edge_ttl(block: Mapping[str, Any]) -> int | None:
+    value = block.get("edge_ttl")
+    known = isinstance(value, int) or (isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}[smhdw]", value))
+    return seconds(value) if known and value is not None else None
 
 
 def _need_no_state(hosts: Mapping[str, HostSpec | S3HostSpec], providers: Iterable[ProviderSpec], problems: list[Diagnostic]) -> None:

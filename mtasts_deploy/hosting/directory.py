@@ -51,9 +51,9 @@ class DirectoryHost:
     0755, whatever the umask: a web server must read them. The version of a file is the SHA-256 of its bytes in hex.
     """
 
-    def __init__(self, name: str, root: Path, shown: str) -> None:
+    def __init__(self, name: str, root: Path, shown: str, *, edge_ttl: int | None = None) -> None:
         self.name = name
-        self.edge_ttl: int | None = None
+        self.edge_ttl = edge_ttl
         self._root = str(root)
         self._shown = shown
 

@@ -119,6 +119,9 @@ class Human:
             self._not_done(domain)
         else:
             self._waits(domain)
+            if domain.unexplained:
+                what = ", ".join(f"{line.action.value} {line.what}" for line in domain.unexplained)
+                self._out.line(f"    {'also before':<{_WHAT}}{what}: the world has drifted, or it was never applied")
             for note in domain.notes:
                 self._out.line(f"  {self._out.style(plain(note), 'dim')}")
         self._out.line()

@@ -49,6 +49,7 @@ class Markdown(Pipeline):
         if plan.heading:
             page.add(_prose(plan.heading))
         page.add_lines(plan)
+        page.add_unexplained(plan)
         page.add_findings(self._in_order(plan.findings()))
         page.add_details(
             "What changes, line by line", [one for one in plan.domains if one.verdict is not Verdict.UNCHANGED or one.findings]
@@ -114,6 +115,17 @@ class Page:
         if unchanged:
             self.add(f"{counted(unchanged, 'domain')} unchanged.")
 
+    def add_unexplained(self, plan: Plan) -> None:
+        """What would happen without the change of this pull request, too."""
+        items = [
+            f"- **{_prose(one.domain.display)}**: {', '.join(f'{line.action.value} {_prose(line.what)}' for line in one.unexplained)}"
+            for one in plan.domains
+            if one.acts and one.unexplained
+        ]
+        if items:
+            self.add("**Not by this change**: the world has drifted, or what was declared before was never applied. An apply mends it.")
+            self._fill(items, _FINDINGS, "Not by this change")
+
     def add_findings(self, findings: Sequence[Diagnostic]) -> None:
         """What is wrong, or worth knowing, with what to do."""
         self._fill([_finding(finding) for finding in findings], _FINDINGS, "findings")
@@ -167,6 +179,7 @@ def _difference(plan: DomainPlan) -> Iterator[str]:
     for step in plan.steps:
         if isinstance(step, Wait):
             yield f"# waits for {step.what}{'' if step.until is None else f' until {moment(step.until)}'}: {plain(step.text)}"
+    yield from (f"# not by this change: {line.action.value} {line.what} {plain(line.text)}".rstrip() for line in plan.unexplained)
     yield from (f"# {plain(note)}" for note in plan.notes)
 
 

@@ -76,12 +76,14 @@ _STEPS: Final = (
     _step("remove-policy", host=_TEXT, location=_TEXT, before=_TEXT),
     _step("wait", what=_TEXT, until=_or_null(_TIME), text=_TEXT, code=_TEXT),
 )
+_LINES: Final = _list(_object(action=_one_of(Action), what=_TEXT, text=_TEXT))
 _DOMAIN_PLAN: Final = _object(
     domain=_DOMAIN,
     verdict=_one_of(Verdict),
     where=_TEXT,
     steps=_list({"oneOf": list(_STEPS)}),
-    lines=_list(_object(action=_one_of(Action), what=_TEXT, text=_TEXT)),
+    lines=_LINES,
+    unexplained=_LINES,
     notes=_list(_TEXT),
     findings=_list(_FINDING),
     inputs={"type": "object", "additionalProperties": {"type": "string", "pattern": "^[0-9a-f]{16}$"}},
@@ -95,6 +97,7 @@ _PLAN: Final = _object(
     tool=_TEXT,
     created=_TIME,
     partial=_FLAG,
+    heading=_TEXT,
     digest=_DIGEST,
     summary=_SUMMARY,
     domains=_list(_DOMAIN_PLAN),

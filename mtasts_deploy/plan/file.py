@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -51,6 +51,7 @@ def to_json(plan: Plan, tool: str) -> dict[str, object]:
         "tool": tool,
         "created": plan.created.astimezone(UTC).isoformat(),
         "partial": plan.partial,
+        "heading": plan.heading,
         "digest": digest(plan),
         "summary": {name: getattr(summary, name) for name in summary.__slots__},
         "domains": [_domain(domain) for domain in plan.domains if domain.verdict is not Verdict.UNCHANGED or domain.findings],
@@ -113,7 +114,8 @@ def _domain(plan: DomainPlan) -> Json:
         "verdict": plan.verdict.value,
         "where": plan.where,
         "steps": [_step(step) for step in plan.steps],
-        "lines": [{"action": line.action.value, "what": line.what, "text": line.text} for line in plan.lines],
+        "lines": _lines(plan.lines),
+        "unexplained": _lines(plan.unexplained),
         "notes": list(plan.notes),
         "findings": [finding_json(finding) for finding in plan.findings],
         "inputs": dict(plan.inputs),
@@ -121,6 +123,10 @@ def _domain(plan: DomainPlan) -> Json:
         "lifted": list(plan.lifted),
         "delivery": None if plan.delivery is None else {"effect": plan.delivery.effect.value, "text": plan.delivery.text},
     }
+
+
+def _lines(lines: Iterable[Line]) -> list[Json]:
+    return [{"action": line.action.value, "what": line.what, "text": line.text} for line in lines]
 
 
 def finding_json(finding: Diagnostic) -> dict[str, object]:
@@ -186,6 +192,7 @@ def _plan(raw: Json) -> Plan:
         domains=tuple(sorted([*domains, *unchanged], key=lambda one: str(one.domain))),
         created=datetime.fromisoformat(cast("str", raw["created"])),
         partial=bool(raw["partial"]),
+        heading=str(cast("dict[str, object]", raw).get("heading", "")),
         strays=tuple(_finding(one) for one in cast("list[Json]", raw["findings"])),
     )
 
@@ -196,16 +203,20 @@ def _read_domain(raw: Json) -> DomainPlan:
         verdict=Verdict(raw["verdict"]),
         where=cast("str", raw["where"]),
         steps=tuple(_read_step(one) for one in cast("list[Json]", raw["steps"])),
-        lines=tuple(
-            Line(action=Action(one["action"]), what=cast("str", one["what"]), text=cast("str", one["text"]))
-            for one in cast("list[Json]", raw["lines"])
-        ),
+        lines=_read_lines(raw["lines"]),
+        unexplained=_read_lines(cast("dict[str, object]", raw).get("unexplained", [])),
         notes=tuple(cast("list[str]", raw["notes"])),
         findings=tuple(_finding(one) for one in cast("list[Json]", raw["findings"])),
         inputs=dict(cast("dict[str, str]", raw["inputs"])),
         repair=bool(raw["repair"]),
         lifted=tuple(cast("list[str]", raw["lifted"])),
         delivery=_read_delivery(cast("dict[str, Json | None]", raw).get("delivery")),
+    )
+
+
+def _read_lines(raw: object) -> tuple[Line, ...]:
+    return tuple(
+        Line(action=Action(one["action"]), what=cast("str", one["what"]), text=cast("str", one["text"])) for one in cast("list[Json]", raw)
     )
 
 

@@ -141,6 +141,8 @@ class DomainPlan:
     block the domain (`blocked`) or say what could not be observed (`unknown`). `notes` are sentences for the reader.
     `repair`: it only adds hosts or makes the mode milder, so it runs first. `lifted` are the
     codes that were lifted for it when the plan was made. `delivery` says what its new policy means for mail (None: no policy is changed).
+    `unexplained` is what an apply would do also if the domain were declared as in the revision that the plan is compared with: the world
+    has drifted, or that revision was never applied.
     """
 
     domain: Domain
@@ -154,6 +156,7 @@ class DomainPlan:
     repair: bool = False
     lifted: tuple[str, ...] = ()
     delivery: Delivery | None = None
+    unexplained: tuple[Line, ...] = ()
 
     @property
     def acts(self) -> bool:

@@ -17,15 +17,16 @@ _BY_OPTION = LIFTABLE - {"MTS257"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which declared domains a call is about: globs over A-labels or U-labels; none: all of them."""
+    """Which declared domains a call is about: globs over A-labels or U-labels; none: all of them. `only`: of these and no others."""
 
     domains: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    only: frozenset[Domain] | None = None
 
     @property
     def partial(self) -> bool:
         """Does it leave anything out?"""
-        return bool(self.domains or self.exclude)
+        return bool(self.domains or self.exclude) or self.only is not None
 
     def pick(self, declared: Mapping[Domain, DomainSettings]) -> dict[Domain, DomainSettings]:
         """The selected domains. Raises `UsageError` for a pattern that matches none."""
@@ -45,6 +46,7 @@ class Selection:
             for domain, settings in declared.items()
             if (not self.domains or any(_matches(domain, pattern) for pattern in self.domains))
             and not any(_matches(domain, pattern) for pattern in self.exclude)
+            and (self.only is None or domain in self.only)
         }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from mtasts_deploy.apply.recheck import OnStale
+from mtasts_deploy.apply.choices import OnStale
 from mtasts_deploy.apply.report import Outcome, Result
 from mtasts_deploy.declaration.load import load
 from mtasts_deploy.deployment import Deployment, Options
@@ -237,6 +240,23 @@ def test_without_an_invalidation_no_record_moves(site: Site, answer: tuple[int, 
     site.front.answer = lambda _: None
     assert site.apply().exit_code == 0
     site.sound()
+
+
+@pytest.mark.parametrize("log", [[], ["--log-format", "json"]], ids=["text", "json"])
+def test_no_credential_is_in_the_logs_of_libraries(site: Site, monkeypatch: pytest.MonkeyPatch, log: list[str]) -> None:
+    token = "session-token-of-a-test/+=="
+    monkeypatch.setenv("AWS_SESSION_TOKEN", token)
+    assert site.plan().acting  # the declaration is written
+    command = [sys.executable, "-m", "mtasts_deploy", "plan", "-vv", *log]
+    done = subprocess.run(command, cwd=site.directory, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Sending http request" in done.stderr  # the requests are in it, header fields and all
+    assert "x-amz-security-token" in done.stderr.lower()
+    said = done.stdout + done.stderr
+    assert token not in said
+    assert quote(token, safe="") not in said
+    assert s3_servers.SECRET not in said
+    assert "Signature=" not in said
 
 
 class Slow:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mtasts_deploy.apply.recheck import OnStale
+from mtasts_deploy.apply.choices import OnStale
 from mtasts_deploy.apply.report import Outcome, Result
 from mtasts_deploy.deployment import Options
 from mtasts_deploy.errors import StalePlan, UsageError

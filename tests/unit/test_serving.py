@@ -98,6 +98,47 @@ def test_the_wait_for_a_cache_is_counted_from_the_put_by_a_later_run(sandbox: Sa
     assert sandbox.live_id() != before
 
 
+def test_a_confirmed_purge_spares_the_wait_for_a_cache(sandbox: Sandbox):
+    edge(sandbox).more = {"shared_cache": ("age: 1",), "freshness": 3600}
+    sandbox.host.empties = True
+    assert sandbox.apply().exit_code == 0
+    assert sandbox.host.purges == [(EXAMPLE,)] * 2
+
+
+def test_a_declared_edge_ttl_is_waited_out_although_nothing_shows_a_cache(sandbox: Sandbox):
+    before = sandbox.live_id()
+    sandbox.host.edge_ttl = 1800
+    assert [finding.code for finding in sandbox.apply().findings] == ["MTS532"]
+    assert sandbox.live_id() == before
+    sandbox.clock.pass_(minutes=25)
+    began = sandbox.clock.now
+    assert sandbox.apply().exit_code == 0  # five minutes are left, counted from the put of the first run
+    assert timedelta(minutes=4) < sandbox.clock.now - began < timedelta(minutes=6)
+    assert sandbox.live_id() != before
+
+
+def test_a_declared_edge_ttl_is_not_waited_out_after_a_confirmed_purge(sandbox: Sandbox):
+    sandbox.host.edge_ttl, sandbox.host.empties = 1800, True
+    assert sandbox.apply().exit_code == 0
+
+
+def test_a_signal_ends_the_wait_for_a_purge_and_the_next_apply_purges_again(sandbox: Sandbox):
+    before = sandbox.live_id()
+    deployment = sandbox.deployment
+
+    def signal(call: str) -> None:
+        deployment.stop.requested = deployment.stop.requested or call == "purge"
+
+    with sandbox.failing(signal):
+        result = deployment.apply()
+    assert result is not None
+    assert (result.exit_code, sandbox.live_id()) == (130, before)
+    done = len(sandbox.host.purges)
+    assert sandbox.apply().exit_code == 0
+    assert len(sandbox.host.purges) == done + 1
+    assert sandbox.live_id() != before
+
+
 def test_a_put_of_bytes_that_were_there_before_is_counted_anew(sandbox: Sandbox):
     """A, then B that never opened the barrier, then A again: what was noted about the first A says nothing about the third put."""
     edge(sandbox).more = {"shared_cache": ("age: 1",), "freshness": 3600}
