@@ -18,7 +18,7 @@ from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, OnStale, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import Refused, UsageError
+from mtasts_deploy.errors import MtastsError, Refused, UsageError
 from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
@@ -33,6 +33,7 @@ from mtasts_deploy.plan.sharing import guard_shared, shared
 from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
+from mtasts_deploy.verify.policies import Declared
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
@@ -181,6 +182,21 @@ class Deployment:
         """The plan of this moment with all that it was made from, for `status`, `history` and `render`. Writes nothing."""
         book = Book(self.store)
         return self._survey(book, selection or Selection(), Lifted()), book
+
+    def declared(self, domains: Iterable[Domain]) -> tuple[dict[Domain, Declared], tuple[Diagnostic, ...]]:
+        """What is known of those of these domains that are declared, for a verification, and why the ledger could not be read, if so."""
+        book = Book(self.store)
+        known: dict[Domain, Declared] = {}
+        problems: dict[Diagnostic, None] = {}
+        for domain in domains:
+            if (settings := self.declaration.domains.get(domain)) is None:
+                continue
+            try:
+                known[domain] = Declared(settings=settings, entry=book.get(domain))
+            except MtastsError as error:
+                known[domain] = Declared(settings=settings)
+                problems |= dict.fromkeys(error.diagnostics)
+        return known, tuple(problems)
 
     def _concerned(self, selection: Selection, saved: Plan | None) -> list[DomainSettings]:
         """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""

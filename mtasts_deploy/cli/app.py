@@ -21,6 +21,7 @@ COMMANDS = {
     "show": "plan",
     "apply": "apply",
     "rollback": "apply",
+    "verify": "verify",
     "status": "look",
     "history": "look",
     "unlock": "tools",

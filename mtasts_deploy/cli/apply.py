@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mtasts_deploy.deployment import Options
-    from mtasts_deploy.sender.options import Looking
 
 
 @command()
@@ -65,7 +64,7 @@ def apply(
     if asks:
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
     run = _options("deploy apply", on_error, on_stale, parallelism, lock_timeout, barrier_timeout)
-    looking = _looking(resolver, ca_file, connect_to, timeout)
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
     saved = None if plan_file is None else read_plan(plan_file)
     running = Running(session, session.deployment(looking), "Apply")
     if saved is not None:
@@ -107,22 +106,12 @@ def rollback(
     if not auto_approve:
         _somebody_to_ask(session, "--auto-approve")
     run = _options("deploy rollback", "continue", "stop", parallelism, lock_timeout, barrier_timeout)
-    looking = _looking(resolver, ca_file, connect_to, timeout)
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
     running = Running(session, session.deployment(looking), "Rollback")
     chosen = list(selection(domains, None).pick(running.deployment.declaration.domains)) if domains else []
     with running:
         result = running.deployment.rollback(chosen, options=run, approve=running.agree if auto_approve else running.ask)
     return running.finish(result)
-
-
-def _looking(resolver: str | None, ca_file: Path | None, connect_to: list[str] | None, timeout: str) -> Looking:
-    from mtasts_deploy.sender.options import Looking
-
-    seconds = _seconds("--timeout", timeout)
-    if not seconds:
-        hint = "Real senders give up after 4 to 60 seconds."
-        raise UsageError(Diagnostic(code="MTS911", message="--timeout 0 leaves no time for an answer", hint=hint))
-    return Looking.parse(resolver, ca_file, connect_to or (), float(seconds))
 
 
 def _options(
@@ -140,20 +129,10 @@ def _options(
         on_error=OnError(on_error),
         on_stale=OnStale(on_stale),
         parallelism=parallelism,
-        lock_timeout=timedelta(seconds=_seconds("--lock-timeout", lock_timeout)),
-        barrier_timeout=timedelta(seconds=_seconds("--barrier-timeout", barrier_timeout)),
+        lock_timeout=timedelta(seconds=options.seconds("--lock-timeout", lock_timeout)),
+        barrier_timeout=timedelta(seconds=options.seconds("--barrier-timeout", barrier_timeout)),
         command=command_line,
     )
-
-
-def _seconds(option: str, text: str) -> int:
-    """A time as the declaration writes it. Raises `UsageError` (MTS911)."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
-    if not (number.isascii() and number.isdigit()) or len(number) > 6:
-        hint = "Seconds, or a number with s, m or h: 30s, 5m, 1h. 0 does not wait."
-        raise UsageError(Diagnostic(code="MTS911", message=f'{option} "{text}" is no time', hint=hint))
-    return int(number) * units[unit]
 
 
 def _digest(text: str) -> None:
