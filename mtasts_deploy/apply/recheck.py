@@ -66,7 +66,7 @@ def unless_stale(plan: Plan, on_stale: OnStale) -> None:
     rest = len(plan.acting)
     hint = "Make a new plan: `deploy plan --out plan.json`." + f" Or apply the other {rest} as planned: `--on-stale skip`." * bool(rest)
     many = f"{len(left_out)} of {len(left_out) + rest} domains of the plan are" if len(left_out) + rest > 1 else "The plan is"
-    said = Diagnostic(code="MTS776", message=f"{many} stale. Nothing was changed.", hint=hint)
+    said = Diagnostic(code="MTS766", message=f"{many} stale. Nothing was changed.", hint=hint)
     raise StalePlan(*(finding for domain in left_out for finding in domain.findings), said)
 
 
@@ -76,7 +76,7 @@ def unless_expected(plan: Plan, expected: str) -> None:
     if made != expected:
         message = f"The plan that would be carried out now has the digest {made}, not {expected}. Nothing was changed."
         hint = "Look at `deploy plan` again: the declaration or the world has changed since that digest was made."
-        raise StalePlan(Diagnostic(code="MTS777", message=message, hint=hint))
+        raise StalePlan(Diagnostic(code="MTS767", message=message, hint=hint))
 
 
 def _parts(plan: DomainPlan) -> Iterator[Hashable]:
@@ -114,7 +114,7 @@ def _done_already(domain: Domain) -> Diagnostic:
 
 def _half_way(domain: Domain, differing: list[str]) -> Diagnostic:
     return Diagnostic(
-        code="MTS778",
+        code="MTS768",
         message=f"a run of this very plan ended half-way, and {changed_things(differing)} changed since it was made; what is left to do is "
         "not what was approved",
         domain=str(domain),
@@ -124,7 +124,7 @@ def _half_way(domain: Domain, differing: list[str]) -> Diagnostic:
 
 def _other_settings(domain: Domain, what: str) -> Diagnostic:
     return Diagnostic(
-        code="MTS775",
+        code="MTS765",
         message=f"the plan was made from other settings: {what}",
         domain=str(domain),
         hint="Apply the plan with the declaration that it was made from, or make a new one: `deploy plan --out plan.json`.",

@@ -170,7 +170,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fix="Repeat the command with `-vv` and report what it prints. It may hold names of your domains, but no secrets.",
     ),
     Entry(
-        code="MTS916",
+        code="MTS929",
         title="What `--expect` names is no digest of a plan",
         why=_NOTHING,
         fix="Use the `digest` of `deploy plan --format json`, or of a saved plan: 64 hexadecimal digits.",

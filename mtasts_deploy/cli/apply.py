@@ -136,10 +136,10 @@ def _options(
 
 
 def _digest(text: str) -> None:
-    """Raises `UsageError` (MTS916) for what is no digest."""
+    """Raises `UsageError` (MTS929) for what is no digest."""
     if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
         hint = "It is the `digest` of `deploy plan --format json`, or of a saved plan: 64 hexadecimal digits."
-        raise UsageError(Diagnostic(code="MTS916", message=f'--expect "{text}" is no digest of a plan', hint=hint))
+        raise UsageError(Diagnostic(code="MTS929", message=f'--expect "{text}" is no digest of a plan', hint=hint))
 
 
 def _refuse_with_plan(given: dict[str, Iterable[str] | None]) -> None:

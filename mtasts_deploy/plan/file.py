@@ -67,14 +67,14 @@ def render(plan: Plan, tool: str) -> bytes:
 
 def parse(data: bytes, name: str) -> Plan:
     """Read a plan file; `name` is what to call it. Raises `UsageError`: not a plan (MTS771), a newer format (MTS772), tampered with
-    (MTS773), truncated (MTS774).
+    (MTS773), truncated (MTS764).
     """
     try:
         raw = cast("Json", json.loads(data))
         version = raw["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         if _truncated(data, error):
-            raise _unusable("MTS774", name, "it is truncated: its end is missing") from error
+            raise _unusable("MTS764", name, "it is truncated: its end is missing") from error
         raise _unusable("MTS771", name, "it is not a plan file") from error
     if type(version) is not int or version < 1:
         raise _unusable("MTS771", name, f"it is not a plan file: its `format_version` is {version!r}")

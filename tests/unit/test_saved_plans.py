@@ -54,7 +54,7 @@ def refused(sandbox: Sandbox, plan: Plan | None, expect: str | None = None) -> l
 def test_one_stale_domain_stops_the_plan_before_anything_is_changed(sandbox: Sandbox):
     plan = saved(sandbox)
     sandbox.target.set_mx("example.org", "mx9.example.org")
-    assert refused(sandbox, plan) == ["MTS702", "MTS776"]
+    assert refused(sandbox, plan) == ["MTS702", "MTS766"]
 
 
 def test_or_it_is_left_out_and_the_exit_code_says_so(sandbox: Sandbox):
@@ -72,7 +72,7 @@ def test_or_it_is_left_out_and_the_exit_code_says_so(sandbox: Sandbox):
 def test_a_plan_of_other_settings_is_refused(sandbox: Sandbox, declared: str):
     plan = saved(sandbox)
     sandbox.declare(declared)
-    assert refused(sandbox, plan) == ["MTS775", "MTS776"]
+    assert refused(sandbox, plan) == ["MTS765", "MTS766"]
 
 
 def test_what_somebody_else_has_done_is_stale(sandbox: Sandbox):
@@ -80,7 +80,7 @@ def test_what_somebody_else_has_done_is_stale(sandbox: Sandbox):
     sandbox.declare("domains:\n  example.org:\n")
     sandbox.apply()
     sandbox.declare(TWO % ("", ""))
-    assert refused(sandbox, plan) == ["MTS702", "MTS776"]
+    assert refused(sandbox, plan) == ["MTS702", "MTS766"]
 
 
 # --- its own run -------------------------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_a_stranger_meanwhile_ends_that(sandbox: Sandbox):
     with pytest.raises(StalePlan) as error:
         apply(sandbox, plan)
     codes = [finding.code for finding in error.value.diagnostics]
-    assert codes == ["MTS778", "MTS776"]
+    assert codes == ["MTS768", "MTS766"]
     assert "a run of this very plan ended half-way" in error.value.diagnostics[0].message
 
 
@@ -178,7 +178,7 @@ def test_the_expected_plan_is_carried_out(sandbox: Sandbox):
 def test_another_one_is_not(sandbox: Sandbox):
     expected = file.digest(sandbox.plan())
     sandbox.declare(TWO % ("max_age: 2d", ""))
-    assert refused(sandbox, None, expect=expected) == ["MTS777"]
+    assert refused(sandbox, None, expect=expected) == ["MTS767"]
 
 
 # --- files -------------------------------------------------------------------------------------------------------------------------------
@@ -194,8 +194,8 @@ def test_each_kind_of_unusable_file_has_its_own_message(sandbox: Sandbox):
     good = file.render(sandbox.plan(), "test")
     data = json.loads(good)
     for cut in (2, 3, 4, 50, len(good) // 2, len(good) - 1):
-        assert unusable(good[:-cut]) == "MTS774", cut
-    assert unusable(b"") == "MTS774"
+        assert unusable(good[:-cut]) == "MTS764", cut
+    assert unusable(b"") == "MTS764"
     assert unusable(bytes(1000)) == "MTS771"
     assert unusable(b"not a plan") == "MTS771"
     versions: tuple[object, ...] = ("2", None, True, 1.5, [], 0, -1)
