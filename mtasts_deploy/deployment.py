@@ -13,19 +13,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mtasts_deploy import adapters
-from mtasts_deploy.apply.barrier import PATIENCE
 from mtasts_deploy.apply.book import Book
-from mtasts_deploy.apply.prepare import stale
-from mtasts_deploy.apply.recheck import checked, without
+from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, OnStale, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
-from mtasts_deploy.apply.run import OnError, run
-from mtasts_deploy.apply.work import BEAT, Stop, Tools, Work
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import Refused, UsageError
+from mtasts_deploy.errors import MtastsError, Refused, UsageError
 from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
+from mtasts_deploy.plan.file import digest
 from mtasts_deploy.plan.guards import stray
 from mtasts_deploy.plan.handover import blocked, two_writers
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
@@ -36,10 +33,13 @@ from mtasts_deploy.plan.sharing import guard_shared, shared
 from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
+from mtasts_deploy.verify.policies import Declared
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
+    from mtasts_deploy.apply.work import Tools, Work
     from mtasts_deploy.dns.interface import Target
+    from mtasts_deploy.dns.zone_memory import ZoneMemory
     from mtasts_deploy.hosting.interface import Host
     from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.state.interface import StateStore
@@ -68,6 +68,7 @@ class Options:
     lock_timeout: timedelta = timedelta()
     barrier_timeout: timedelta = PATIENCE
     command: str = "deploy apply"
+    on_stale: OnStale = OnStale.STOP
 
 
 @dataclass(kw_only=True)
@@ -75,7 +76,8 @@ class Deployment:
     """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds, when nothing is under way, `pause` in a
     run. `ticks` are seconds that only grow, `beat` those between two heartbeats of the lock (None: none). `world` remembers the zones that
     were found. `fetcher` makes what fetches policies, at the first run that needs it, `name_servers` what asks them; without it the
-    providers' word has to do.
+    providers' word has to do. `memories` are saved at the end of a
+    run.
     """
 
     declaration: Declaration
@@ -90,6 +92,7 @@ class Deployment:
     name_servers: Callable[[], NameServers] | None = None
     pause: Callable[[float], None] = time.sleep
     ticks: Callable[[], float] = time.monotonic
+    memories: Sequence[ZoneMemory] = ()
     beat: float | None = None
     world: World | None = None
 
@@ -97,12 +100,14 @@ class Deployment:
     def of(cls, declaration: Declaration, looking: Looking | None = None) -> Deployment:
         """The deployment that a declaration describes, looking at the world in this way. Touches nothing yet."""
         base = declaration.directory
+        memories = adapters.memories(declaration.providers.values(), declaration.state, base)
         return cls(
             declaration=declaration,
-            targets={name: adapters.target(spec, base) for name, spec in declaration.providers.items()},
+            targets={name: adapters.target(spec, base, memories.get(name)) for name, spec in declaration.providers.items()},
             hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
             store=adapters.state(declaration.state, base),
             fetcher=lambda: adapters.fetcher(looking or Looking()),
+            memories=tuple(memories.values()),
             beat=BEAT,
             name_servers=lambda: adapters.name_servers(looking or Looking()),
         )
@@ -121,13 +126,17 @@ class Deployment:
         options: Options | None = None,
         approve: Callable[[Plan], bool] | None = None,
         saved: Plan | None = None,
+        expect: str | None = None,
         on_plan: Callable[[Plan], None] = lambda _: None,
     ) -> Result | None:
         """Bring the world to the declaration.
 
         With `saved`, that plan and no other. With `approve`, plans first, asks, and then takes the lock; None if the answer is no. Else
-        plans once, under the lock, and tells `on_plan`. Raises `LockHeld`, `LeaseLost`, `StateError`.
+        plans once, under the lock, and tells `on_plan`; with `expect`, only if the plan has this digest. Raises `StalePlan`, `LockHeld`,
+        `LeaseLost`, `StateError`.
         """
+        from mtasts_deploy.apply.recheck import unless_expected, unless_stale
+
         selection, lifted, options = selection or Selection(), lifted or Lifted(), options or Options()
         if saved is None and approve is not None:
             saved = self._survey(Book(self.store), selection, lifted).plan
@@ -138,9 +147,12 @@ class Deployment:
             if saved is None:
                 survey = self._survey(book, selection, lifted)
                 on_plan(survey.plan)
+                if expect is not None:
+                    unless_expected(survey.plan, expect)
             else:
                 survey = self._same(book, saved)
-            return self._run(lease, book, survey, options)
+                unless_stale(survey.plan, options.on_stale)
+            return self._run(lease, book, survey, options, approved=saved)
 
     def rollback(
         self,
@@ -170,6 +182,21 @@ class Deployment:
         """The plan of this moment with all that it was made from, for `status`, `history` and `render`. Writes nothing."""
         book = Book(self.store)
         return self._survey(book, selection or Selection(), Lifted()), book
+
+    def declared(self, domains: Iterable[Domain]) -> tuple[dict[Domain, Declared], tuple[Diagnostic, ...]]:
+        """What is known of those of these domains that are declared, for a verification, and why the ledger could not be read, if so."""
+        book = Book(self.store)
+        known: dict[Domain, Declared] = {}
+        problems: dict[Diagnostic, None] = {}
+        for domain in domains:
+            if (settings := self.declaration.domains.get(domain)) is None:
+                continue
+            try:
+                known[domain] = Declared(settings=settings, entry=book.get(domain))
+            except MtastsError as error:
+                known[domain] = Declared(settings=settings)
+                problems |= dict.fromkeys(error.diagnostics)
+        return known, tuple(problems)
 
     def _concerned(self, selection: Selection, saved: Plan | None) -> list[DomainSettings]:
         """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""
@@ -278,22 +305,25 @@ class Deployment:
 
     def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
+        from mtasts_deploy.apply.recheck import checked, undeclared
+
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
         world = self._world(places.values())
         seen = world.observe(places.values(), book.get)
         now = self.clock()
         stops = self._two_writers(world)
+        approved = digest(saved)
         plans: list[DomainPlan] = []
         for plan in saved.domains:
             settings = chosen.get(plan.domain)
             if not plan.acts:
                 plans.append(plan)
             elif settings is None:
-                plans.append(without(plan, Verdict.STALE, stale(plan.domain, ["the declaration"])))
+                plans.append(undeclared(plan))
             else:
                 fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
-                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain))))
+                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain)), book.get(plan.domain), approved))
         return Survey(
             plan=Plan(domains=guard_shared(plans, self._sharers()), created=saved.created, partial=saved.partial, strays=saved.strays),
             seen=seen,
@@ -332,8 +362,12 @@ class Deployment:
             beat=self.beat,
         )
 
-    def _run(self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False) -> Result:
+    def _run(
+        self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False, approved: Plan | None = None
+    ) -> Result:
+        from mtasts_deploy.apply.run import run  # with threads and the barrier: 15 ms that `plan` can do without
         from mtasts_deploy.apply.runlog import RunLog
+        from mtasts_deploy.apply.work import Tools
 
         works = [self._work(plan) for plan in survey.plan.acting]
         run_id = secrets.token_hex(4)
@@ -354,6 +388,7 @@ class Deployment:
             pause=self.pause,
             parallelism=options.parallelism,
             rollback=rollback,
+            plan=digest(approved or survey.plan),
         )
 
         def take_back(changed: Sequence[Work]) -> list[Work]:
@@ -363,6 +398,8 @@ class Deployment:
         try:
             return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
         finally:
+            for memory in self.memories:
+                memory.save()
             if (warning := log.close()) is not None:
                 self.emit(Event(stage=Stage.COMMIT, what="warning", finding=warning))
 
@@ -377,6 +414,8 @@ class Deployment:
         return work
 
     def _work(self, plan: DomainPlan) -> Work:
+        from mtasts_deploy.apply.work import Work
+
         settings = self.declaration.domains[plan.domain]
         return Work(plan=plan, settings=settings, place=self._place(settings))
 

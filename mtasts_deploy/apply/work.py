@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from mtasts_deploy.apply.barrier import PATIENCE, Progress
+from mtasts_deploy.apply.barrier import Progress
 from mtasts_deploy.apply.book import Book
+from mtasts_deploy.apply.choices import PATIENCE, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
@@ -23,8 +24,6 @@ from mtasts_deploy.sender.interface import Fetcher, NameServers
 
 CHUNK = 64
 """Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
-BEAT = 30.0
-"""Seconds between two heartbeats of the lock: a write that takes longer than a lease does not lose it."""
 T = TypeVar("T")
 
 
@@ -42,19 +41,12 @@ class Log(Protocol):
         """Add one event; a warning, once, if that fails."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Stop:
-    """Set by the first signal: stop at the next step boundary."""
-
-    requested: bool = False
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """All that a run works with. `clock` gives the time in UTC, whole seconds; `ticks` seconds that only grow; `pause` takes seconds.
 
     `fetcher` may be None where no policy is confirmed by fetching it, `name_servers` where no record is in a zone that they serve.
-    `patience` is how long the barrier waits.
+    `patience` is how long the barrier waits. `plan` is the digest of the plan that is carried out.
     """
 
     run: str
@@ -72,6 +64,7 @@ class Tools:
     pause: Callable[[float], None] = time.sleep
     parallelism: int = 10
     rollback: bool = False
+    plan: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -214,4 +207,5 @@ def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before
         sts=bool(seen.ids) or tools.book.entry(seen.domain).to_publish is not None,
         tlsrpt=live[0] if tlsrpt is not None and live else None,
         tlsrpt_changed=tlsrpt is not None,
+        plan=tools.plan,
     )
