@@ -169,4 +169,12 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "the next `deploy apply` goes on from there.",
         fix="Repeat the command with `-vv` and report what it prints. It may hold names of your domains, but no secrets.",
     ),
+    Entry(
+        code="MTS929",
+        title="What `--expect` names is no digest of a plan",
+        why=_NOTHING,
+        fix="Use the `digest` of `deploy plan --format json`, or of a saved plan: 64 hexadecimal digits.",
+        bad="deploy apply --expect 3f0c9a1b",
+        good="deploy apply --expect $(deploy plan --format json | jq -r .digest)",
+    ),
 )
