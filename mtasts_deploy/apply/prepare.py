@@ -7,7 +7,7 @@ from typing import Final
 
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.apply.serving import barrier
-from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, note, report
+from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, note, report, started
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError, LeaseLost
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
@@ -146,18 +146,21 @@ def _note(tools: Tools, work: Work, seen: Observed) -> Entry:
 
 
 def _put(tools: Tools, work: Work, refused: list[Work], lost: list[LeaseLost]) -> None:
-    host = tools.world.hosts[work.place.host]
+    host, domain = tools.world.hosts[work.place.host], work.plan.domain
     for step in work.plan.steps:
+        if not isinstance(step, PutPolicy | RemovePolicy):
+            continue
+        ended = started(tools, Stage.PREPARE, "put-policy" if isinstance(step, PutPolicy) else "remove-policy", [domain])
         try:
+            tools.lease.prove()
+            work.begun = True
             if isinstance(step, PutPolicy):
-                tools.lease.prove()
-                work.begun = True
-                host.put(work.plan.domain, step.body, step.before)
-            elif isinstance(step, RemovePolicy):
-                tools.lease.prove()
-                work.begun = True
-                host.remove(work.plan.domain, step.before)
+                host.put(domain, step.body, step.before)
+            else:
+                host.remove(domain, step.before)
+            ended(domain)
         except HostError as error:
+            ended(domain, "failed", finding=error.diagnostics[0])
             if not error.written:
                 work.begun = False
                 refused.append(work)
