@@ -126,6 +126,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fix="Compare with a revision whose declaration was valid, or plan without `--since`.",
     ),
     Entry(
+        code="MTS918",
+        title="The plan is not the one that was approved",
+        why="`apply --expect DIGEST` approves one plan by the digest of its steps. The steps of this moment are others. " + _NOTHING,
+        fix="Look at the new plan with `deploy plan`, and approve that one. Where nothing is left to do, the approved plan was applied.",
+        good="deploy apply --expect a1ee5d5a380eee499817ddfa88292b3c669aa08abbf94fc39559978f9aef3104",
+    ),
+    Entry(
         code="MTS920",
         title="`--resolver` is no IP address with a port",
         why="A name would need a resolver itself.",

@@ -12,12 +12,13 @@ from mtasts_deploy.cli import options
 from mtasts_deploy.cli.plan import lifted, read_plan, selection
 from mtasts_deploy.cli.session import Session, command
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import UsageError
+from mtasts_deploy.errors import StalePlan, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mtasts_deploy.deployment import Options
+    from mtasts_deploy.plan.model import Plan
     from mtasts_deploy.sender.options import Looking
 
 
@@ -29,6 +30,9 @@ def apply(
     exclude: options.Excluded = None,
     allow: options.Allowed = None,
     auto_approve: options.AutoApprove = False,
+    expect: Annotated[
+        str | None, typer.Option("--expect", metavar="DIGEST", help="Approve the plan with this digest and no other.", show_default=False)
+    ] = None,
     on_error: Annotated[
         options.OnErrorName,
         typer.Option("--on-error", envvar="MTASTS_ON_ERROR", help="What a failing domain means for the others."),
@@ -49,7 +53,7 @@ def apply(
 
     if plan_file is not None:
         _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--allow": allow})
-    asks = plan_file is None and not auto_approve
+    asks = plan_file is None and not auto_approve and expect is None
     if asks:
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
     run = _options("deploy apply", on_error, parallelism, lock_timeout, barrier_timeout)
@@ -58,12 +62,18 @@ def apply(
     running = Running(session, session.deployment(looking), "Apply")
     if saved is not None:
         running.proposed(saved)
+        _expected(saved, expect)
+
+    def agree(plan: Plan) -> bool:
+        running.proposed(plan)
+        return _expected(plan, expect)
+
     with running:
         result = running.deployment.apply(
             selection=selection(domain, exclude),
             lifted=lifted(allow),
             options=run,
-            approve=running.ask if asks else None,
+            approve=running.ask if asks else agree if expect is not None else None,
             saved=saved,
             on_plan=running.proposed,
         )
@@ -99,6 +109,18 @@ def rollback(
     with running:
         result = running.deployment.rollback(chosen, options=run, approve=running.agree if auto_approve else running.ask)
     return running.finish(result)
+
+
+def _expected(plan: Plan, wanted: str | None) -> bool:
+    """True for the plan that was approved by its digest. Raises `StalePlan` (MTS918) for another one."""
+    from mtasts_deploy.plan.file import digest
+
+    found = digest(plan)
+    if wanted is None or found == wanted.strip().lower():
+        return True
+    message = f"the plan of this moment has the digest {found}, not {wanted}: nothing was done"
+    hint = "The declaration or the world has changed since, or the plan was applied already. Look at the new plan: deploy plan"
+    raise StalePlan(Diagnostic(code="MTS918", message=message, hint=hint))
 
 
 def _looking(resolver: str | None, ca_file: Path | None, connect_to: list[str] | None, timeout: str) -> Looking:
