@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -9,15 +11,30 @@ from mtasts_deploy.declaration.model import ZONE_FILES, HostSpec, ProviderSpec, 
 
 if TYPE_CHECKING:
     from mtasts_deploy.dns.interface import Target
+    from mtasts_deploy.dns.zone_memory import ZoneMemory
     from mtasts_deploy.hosting.interface import Host
     from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.sender.options import Looking
     from mtasts_deploy.state.interface import StateStore
+    from mtasts_deploy.verify.look import Eyes
 
 
-def target(spec: ProviderSpec, base: Path) -> Target:
+def memories(providers: Iterable[ProviderSpec], state: StateSpec | S3StateSpec, base: Path) -> dict[str, ZoneMemory]:
+    """What is remembered of each provider's zone files, beside a state in a directory; nothing where the state is somewhere else."""
+    if isinstance(state, S3StateSpec):
+        return {}
+    from mtasts_deploy.dns.zone_memory import ZoneMemory
+
+    return {spec.name: ZoneMemory(base / state.path / "cache" / "zones", spec.name) for spec in providers if _in_files(spec)}
+
+
+def _in_files(spec: ProviderSpec) -> bool:
+    return spec.class_name == ZONE_FILES and spec.source is None
+
+
+def target(spec: ProviderSpec, base: Path, memory: ZoneMemory | None = None) -> Target:
     """The target of a provider block: zone files by themselves, everything else through octoDNS."""
-    if spec.class_name != ZONE_FILES or spec.source is not None:
+    if not _in_files(spec):
         from mtasts_deploy.dns.octodns_target import OctodnsTarget
 
         return OctodnsTarget(spec)
@@ -30,6 +47,7 @@ def target(spec: ProviderSpec, base: Path) -> Target:
         shown=directory,
         default_ttl=int(str(spec.options.get("default_ttl", 3600))),
         escaped_semicolons=bool(spec.options.get("escaped_semicolons", True)),
+        memory=memory,
     )
 
 
@@ -84,6 +102,23 @@ def fetcher(looking: Looking) -> Fetcher:
     from mtasts_deploy.sender.https import StrictFetcher  # urllib3 and ssl: 60 ms, and only a run that fetches needs them
 
     return StrictFetcher(looking)
+
+
+def eyes(looking: Looking, clock: Callable[[], datetime], *, smtp: bool) -> Eyes:
+    """What a verification looks with; with `smtp`, also at MX hosts. Raises `UsageError` where no root certificates can be read."""
+    from mtasts_deploy.sender.dns import Dns
+    from mtasts_deploy.sender.https import StrictFetcher
+    from mtasts_deploy.sender.smtp import SmtpProber
+    from mtasts_deploy.verify.look import Eyes
+
+    dns = Dns(looking)
+    return Eyes(
+        lookups=dns,
+        fetcher=StrictFetcher(looking, lambda name, known: dns.addresses(name, known=known)),
+        prober=SmtpProber(looking) if smtp else None,
+        looking=looking,
+        clock=clock,
+    )
 
 
 def name_servers(looking: Looking) -> NameServers:

@@ -13,16 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mtasts_deploy import adapters
-from mtasts_deploy.apply.barrier import PATIENCE
 from mtasts_deploy.apply.book import Book
-from mtasts_deploy.apply.prepare import stale
-from mtasts_deploy.apply.recheck import checked, without
+from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
-from mtasts_deploy.apply.run import OnError, run
-from mtasts_deploy.apply.work import BEAT, Stop, Tools, Work
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import Refused, UsageError
+from mtasts_deploy.errors import MtastsError, Refused, UsageError
 from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
@@ -36,10 +32,13 @@ from mtasts_deploy.plan.sharing import guard_shared, shared
 from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
+from mtasts_deploy.verify.policies import Declared
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
+    from mtasts_deploy.apply.work import Tools, Work
     from mtasts_deploy.dns.interface import Target
+    from mtasts_deploy.dns.zone_memory import ZoneMemory
     from mtasts_deploy.hosting.interface import Host
     from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.state.interface import StateStore
@@ -75,7 +74,8 @@ class Deployment:
     """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds, when nothing is under way, `pause` in a
     run. `ticks` are seconds that only grow, `beat` those between two heartbeats of the lock (None: none). `world` remembers the zones that
     were found. `fetcher` makes what fetches policies, at the first run that needs it, `name_servers` what asks them; without it the
-    providers' word has to do.
+    providers' word has to do. `memories` are saved at the end of a
+    run.
     """
 
     declaration: Declaration
@@ -90,6 +90,7 @@ class Deployment:
     name_servers: Callable[[], NameServers] | None = None
     pause: Callable[[float], None] = time.sleep
     ticks: Callable[[], float] = time.monotonic
+    memories: Sequence[ZoneMemory] = ()
     beat: float | None = None
     world: World | None = None
 
@@ -97,12 +98,14 @@ class Deployment:
     def of(cls, declaration: Declaration, looking: Looking | None = None) -> Deployment:
         """The deployment that a declaration describes, looking at the world in this way. Touches nothing yet."""
         base = declaration.directory
+        memories = adapters.memories(declaration.providers.values(), declaration.state, base)
         return cls(
             declaration=declaration,
-            targets={name: adapters.target(spec, base) for name, spec in declaration.providers.items()},
+            targets={name: adapters.target(spec, base, memories.get(name)) for name, spec in declaration.providers.items()},
             hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
             store=adapters.state(declaration.state, base),
             fetcher=lambda: adapters.fetcher(looking or Looking()),
+            memories=tuple(memories.values()),
             beat=BEAT,
             name_servers=lambda: adapters.name_servers(looking or Looking()),
         )
@@ -170,6 +173,21 @@ class Deployment:
         """The plan of this moment with all that it was made from, for `status`, `history` and `render`. Writes nothing."""
         book = Book(self.store)
         return self._survey(book, selection or Selection(), Lifted()), book
+
+    def declared(self, domains: Iterable[Domain]) -> tuple[dict[Domain, Declared], tuple[Diagnostic, ...]]:
+        """What is known of those of these domains that are declared, for a verification, and why the ledger could not be read, if so."""
+        book = Book(self.store)
+        known: dict[Domain, Declared] = {}
+        problems: dict[Diagnostic, None] = {}
+        for domain in domains:
+            if (settings := self.declaration.domains.get(domain)) is None:
+                continue
+            try:
+                known[domain] = Declared(settings=settings, entry=book.get(domain))
+            except MtastsError as error:
+                known[domain] = Declared(settings=settings)
+                problems |= dict.fromkeys(error.diagnostics)
+        return known, tuple(problems)
 
     def _concerned(self, selection: Selection, saved: Plan | None) -> list[DomainSettings]:
         """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""
@@ -271,6 +289,8 @@ class Deployment:
 
     def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
+        from mtasts_deploy.apply.recheck import checked, gone
+
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
         world = self._world(places.values())
@@ -283,7 +303,7 @@ class Deployment:
             if not plan.acts:
                 plans.append(plan)
             elif settings is None:
-                plans.append(without(plan, Verdict.STALE, stale(plan.domain, ["the declaration"])))
+                plans.append(gone(plan))
             else:
                 fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
                 plans.append(checked(plan, blocked(fresh, stops.get(plan.domain))))
@@ -326,7 +346,9 @@ class Deployment:
         )
 
     def _run(self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False) -> Result:
+        from mtasts_deploy.apply.run import run  # with threads and the barrier: 15 ms that `plan` can do without
         from mtasts_deploy.apply.runlog import RunLog
+        from mtasts_deploy.apply.work import Tools
 
         works = [self._work(plan) for plan in survey.plan.acting]
         run_id = secrets.token_hex(4)
@@ -356,6 +378,8 @@ class Deployment:
         try:
             return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
         finally:
+            for memory in self.memories:
+                memory.save()
             if (warning := log.close()) is not None:
                 self.emit(Event(stage=Stage.COMMIT, what="warning", finding=warning))
 
@@ -370,6 +394,8 @@ class Deployment:
         return work
 
     def _work(self, plan: DomainPlan) -> Work:
+        from mtasts_deploy.apply.work import Work
+
         settings = self.declaration.domains[plan.domain]
         return Work(plan=plan, settings=settings, place=self._place(settings))
 

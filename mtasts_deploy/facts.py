@@ -147,6 +147,27 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What one address of an MX host answered to a sender that wants TLS (RFC 8461 §4). No mail was sent.
+
+    `protocol` is the TLS version agreed upon, `not_after` when the certificate ends, `seconds` how long it all took. `problem` is why a
+    sender that enforces a policy would not deliver there; `warnings` are what some senders mind. `unreachable`: nothing is known about
+    this address, because this machine cannot look (no such family, port 25 blocked, turned away at the door). `silent`: the connection
+    was not answered at all, which is what a blocked port looks like, too.
+    """
+
+    host: str
+    address: str
+    protocol: str = ""
+    not_after: datetime | None = None
+    seconds: float = 0.0
+    problem: Diagnostic | None = None
+    warnings: tuple[Diagnostic, ...] = ()
+    unreachable: bool = False
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveMx:
     """The union of the MX hosts of all providers; without any, the domain itself (`implicit`, RFC 5321 §5.1).
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from mtasts_deploy.apply.book import Book
+from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.report import Outcome, Result
-from mtasts_deploy.apply.run import OnError
 from mtasts_deploy.deployment import Options
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError, LeaseLost, StateError

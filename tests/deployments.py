@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.report import Event, Result
-from mtasts_deploy.apply.run import OnError
 from mtasts_deploy.declaration.load import load
 from mtasts_deploy.declaration.model import Declaration
 from mtasts_deploy.deployment import Deployment, Options

@@ -22,7 +22,6 @@ ROW: Final = 3
 """Right answers in a row that open the barrier."""
 APART: Final = 1.0
 """Seconds between them."""
-PATIENCE: Final = timedelta(minutes=10)
 UNSAID: Final = 3600
 """Seconds for which a shared cache may serve what was there before, where nobody says for how long."""
 SKEW: Final = timedelta(minutes=5)

@@ -13,6 +13,11 @@ def without(plan: DomainPlan, verdict: Verdict, *findings: Diagnostic) -> Domain
     return DomainPlan(domain=plan.domain, verdict=verdict, where=plan.where, findings=findings)
 
 
+def gone(plan: DomainPlan) -> DomainPlan:
+    """The domain left out that is no longer declared."""
+    return without(plan, Verdict.STALE, stale(plan.domain, ["the declaration"]))
+
+
 def checked(plan: DomainPlan, fresh: DomainPlan) -> DomainPlan:
     """The saved plan of a domain, if the one that would be made now rests on the same facts; else the domain is left out."""
     if fresh.verdict in (Verdict.BLOCKED, Verdict.UNKNOWN):

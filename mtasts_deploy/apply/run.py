@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from enum import Enum
 
+from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.commit import commit
 from mtasts_deploy.apply.confirm import confirm, question
 from mtasts_deploy.apply.prepare import prepare
@@ -23,14 +23,6 @@ from mtasts_deploy.plan.model import Plan, Verdict
 from mtasts_deploy.rfc.names import Domain
 
 _GOOD = (Outcome.DONE, Outcome.WAITING, Outcome.UNCHANGED, Outcome.TAKEN_BACK, Outcome.UNCONFIRMED)
-
-
-class OnError(Enum):
-    """What a failing domain means for the others."""
-
-    CONTINUE = "continue"
-    STOP = "stop"
-    ROLLBACK = "rollback"
 
 
 def run(

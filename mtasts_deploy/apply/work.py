@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from mtasts_deploy.apply.barrier import PATIENCE, Progress
+from mtasts_deploy.apply.barrier import Progress
 from mtasts_deploy.apply.book import Book
+from mtasts_deploy.apply.choices import PATIENCE, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
@@ -23,8 +24,6 @@ from mtasts_deploy.sender.interface import Fetcher, NameServers
 
 CHUNK = 64
 """Domains (or zones) between two writes of the ledger: what a crash can leave to look at again, and how fresh a look is before a push."""
-BEAT = 30.0
-"""Seconds between two heartbeats of the lock: a write that takes longer than a lease does not lose it."""
 T = TypeVar("T")
 
 
@@ -40,13 +39,6 @@ class Log(Protocol):
 
     def write(self, event: dict[str, object]) -> Diagnostic | None:
         """Add one event; a warning, once, if that fails."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Stop:
-    """Set by the first signal: stop at the next step boundary."""
-
-    requested: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mtasts_deploy import __version__
-from mtasts_deploy.cli import apply, host, init, look, plan, tools
 from mtasts_deploy.diagnostics import Diagnostic
 
-app = typer.Typer(
-    name="deploy",
-    rich_markup_mode=None,  # rich costs 50 ms at every start
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 fine, 1 error, 2 changes (with --detailed-exitcode), 3 blocked by a guard, 4 lock held, 5 stale plan, "
-    "6 not finished, 130 interrupted. `deploy explain CODE` tells about every message.",
-)
+COMMANDS = {
+    "init": "init",
+    "validate": "tools",
+    "render": "tools",
+    "plan": "plan",
+    "show": "plan",
+    "apply": "apply",
+    "rollback": "apply",
+    "verify": "verify",
+    "status": "look",
+    "history": "look",
+    "unlock": "tools",
+    "explain": "tools",
+    "schema": "tools",
+    "host": "host",
+    "permissions": "host",
+}
+"""Every command, in the order of the help, and the module of this package that holds the function of that name."""
 
 
 def _version(wanted: bool) -> None:
@@ -29,7 +39,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _deploy(
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")] = False,
 ) -> None:
@@ -37,29 +46,29 @@ def _deploy(
     del version
 
 
-for _command in (
-    init.init,
-    tools.validate,
-    tools.render,
-    plan.plan,
-    plan.show,
-    apply.apply,
-    apply.rollback,
-    look.status,
-    look.history,
-    tools.unlock,
-    tools.explain,
-    tools.schema,
-    host.host,
-    host.permissions,
-):
-    app.command(_command.__name__)(_command)
+def app_with(commands: Iterable[str]) -> typer.Typer:
+    """The program with these commands of `COMMANDS`: each costs its imports and some milliseconds of Typer's."""
+    app = typer.Typer(
+        name="deploy",
+        rich_markup_mode=None,  # rich costs 50 ms at every start
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog="Exit codes: 0 fine, 1 error, 2 changes (with --detailed-exitcode), 3 blocked by a guard, 4 lock held, 5 stale plan, "
+        "6 not finished, 130 interrupted. `deploy explain CODE` tells about every message.",
+    )
+    app.callback()(_deploy)
+    for name in commands:
+        module = importlib.import_module(f"mtasts_deploy.cli.{COMMANDS[name]}")
+        app.command(name)(getattr(module, name))
+    return app
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit code. Wrong usage is exit code 1: Typer's 2 would read as "changes"."""
     stdout = sys.stdout
+    asked = COMMANDS.keys() & arguments[:1]
     try:
+        app = app_with(asked or COMMANDS)
         code = app(args=list(arguments) or ["--help"], prog_name=_name(), standalone_mode=False)
     except typer.TyperException as error:
         return _wrong_usage(error)

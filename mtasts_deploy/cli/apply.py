@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from mtasts_deploy.deployment import Options
     from mtasts_deploy.plan.model import Plan
-    from mtasts_deploy.sender.options import Looking
 
 
 @command()
@@ -57,7 +56,7 @@ def apply(
     if asks:
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
     run = _options("deploy apply", on_error, parallelism, lock_timeout, barrier_timeout)
-    looking = _looking(resolver, ca_file, connect_to, timeout)
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
     saved = None if plan_file is None else read_plan(plan_file)
     running = Running(session, session.deployment(looking), "Apply")
     if saved is not None:
@@ -103,7 +102,7 @@ def rollback(
     if not auto_approve:
         _somebody_to_ask(session, "--auto-approve")
     run = _options("deploy rollback", "continue", parallelism, lock_timeout, barrier_timeout)
-    looking = _looking(resolver, ca_file, connect_to, timeout)
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
     chosen = [Domain.parse(name) for name in domains or ()]
     running = Running(session, session.deployment(looking), "Rollback")
     with running:
@@ -123,37 +122,17 @@ def _expected(plan: Plan, wanted: str | None) -> bool:
     raise StalePlan(Diagnostic(code="MTS918", message=message, hint=hint))
 
 
-def _looking(resolver: str | None, ca_file: Path | None, connect_to: list[str] | None, timeout: str) -> Looking:
-    from mtasts_deploy.sender.options import Looking
-
-    seconds = _seconds("--timeout", timeout)
-    if not seconds:
-        hint = "Real senders give up after 4 to 60 seconds."
-        raise UsageError(Diagnostic(code="MTS911", message="--timeout 0 leaves no time for an answer", hint=hint))
-    return Looking.parse(resolver, ca_file, connect_to or (), float(seconds))
-
-
 def _options(command_line: str, on_error: options.OnErrorName, parallelism: int, lock_timeout: str, barrier_timeout: str) -> Options:
-    from mtasts_deploy.apply.run import OnError
+    from mtasts_deploy.apply.choices import OnError
     from mtasts_deploy.deployment import Options
 
     return Options(
         on_error=OnError(on_error),
         parallelism=parallelism,
-        lock_timeout=timedelta(seconds=_seconds("--lock-timeout", lock_timeout)),
-        barrier_timeout=timedelta(seconds=_seconds("--barrier-timeout", barrier_timeout)),
+        lock_timeout=timedelta(seconds=options.seconds("--lock-timeout", lock_timeout)),
+        barrier_timeout=timedelta(seconds=options.seconds("--barrier-timeout", barrier_timeout)),
         command=command_line,
     )
-
-
-def _seconds(option: str, text: str) -> int:
-    """A time as the declaration writes it. Raises `UsageError` (MTS911)."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
-    if not (number.isascii() and number.isdigit()) or len(number) > 6:
-        hint = "Seconds, or a number with s, m or h: 30s, 5m, 1h. 0 does not wait."
-        raise UsageError(Diagnostic(code="MTS911", message=f'{option} "{text}" is no time', hint=hint))
-    return int(number) * units[unit]
 
 
 def _refuse_with_plan(given: dict[str, Iterable[str] | None]) -> None:

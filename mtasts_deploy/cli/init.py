@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.rfc.names import Domain
 
 T = TypeVar("T")
-IGNORED = (".mtasts/lock*", ".mtasts/runs/")
+IGNORED = (".mtasts/lock*", ".mtasts/runs/", ".mtasts/cache/")
 SCHEMA = "mta-sts.schema.json"
 
 TEMPLATE = """\

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from mtasts_deploy.dns import zone_text
 from mtasts_deploy.dns.interface import Guarantee, unproved
-from mtasts_deploy.dns.zone_store import ZoneDirectory, remove_leftovers
+from mtasts_deploy.dns.zone_memory import ZoneMemory, digest_of
+from mtasts_deploy.dns.zone_store import ZoneDirectory, decode, remove_leftovers
 from mtasts_deploy.facts import RecordChange, Unknown, ZoneFacts, ZoneName
 
 
@@ -20,14 +20,25 @@ class LocalTarget:
     parallel = 1
 
     def __init__(
-        self, name: str, directory: Path, *, shown: str | None = None, default_ttl: int = 3600, escaped_semicolons: bool = True
+        self,
+        name: str,
+        directory: Path,
+        *,
+        shown: str | None = None,
+        default_ttl: int = 3600,
+        escaped_semicolons: bool = True,
+        memory: ZoneMemory | None = None,
     ) -> None:
-        """`directory` is absolute; `shown` is how messages name it (relative to the declaration). The options are the provider's own."""
+        """`directory` is absolute; `shown` is how messages name it (relative to the declaration). The options are the provider's own.
+
+        `memory` saves parsing files that have not changed.
+        """
         self.name = name
         self.directory = directory
         self.default_ttl = default_ttl
         self.escaped_semicolons = escaped_semicolons
         self._store = ZoneDirectory(path=directory, shown=directory.name if shown is None else shown, provider=name)
+        self._memory = memory
         self._tidy = False
 
     def ready(self) -> None:
@@ -46,7 +57,24 @@ class LocalTarget:
         filename = self._store.locate(zone)
         if isinstance(filename, Unknown):
             return filename
-        text = self._store.text(filename)
+        content = self._store.load(filename)
+        if isinstance(content, Unknown):
+            return content
+        if self._memory is None:
+            return self._parse(content, filename, zone, names)
+        digest = digest_of(content, names, self.default_ttl, self.escaped_semicolons)
+        if (known := self._memory.recall(zone, digest)) is not None:
+            return known
+        facts = self._parse(content, filename, zone, names)
+        if isinstance(facts, ZoneFacts):
+            self._memory.note(digest, facts)
+        return facts
+
+    def _parse(self, content: bytes, filename: str, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
+        from mtasts_deploy.dns import zone_text  # the YAML of 10,000 zones; the memory may spare it
+
+        shown = self._store.name_of(filename)
+        text = decode(content, shown)
         if isinstance(text, Unknown):
             return text
         return zone_text.read(
@@ -54,7 +82,7 @@ class LocalTarget:
             zone,
             names,
             provider=self.name,
-            shown=self._store.name_of(filename),
+            shown=shown,
             default_ttl=self.default_ttl,
             escaped_semicolons=self.escaped_semicolons,
         )

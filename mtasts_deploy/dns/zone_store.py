@@ -125,8 +125,8 @@ class ZoneDirectory:
         """The bytes of a zone file; `Unknown` (MTS450, MTS452) if it cannot be read or is larger than 16 MiB."""
         where = self.name_of(filename)
         try:
-            handle = os.open(self.path / filename, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-            with os.fdopen(handle, "rb") as file:
+            handle = os.open(f"{self.path}/{filename}", os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+            with os.fdopen(handle, "rb", buffering=0) as file:
                 status = os.fstat(handle)
                 if not stat.S_ISREG(status.st_mode):
                     kind = "a directory" if stat.S_ISDIR(status.st_mode) else "not a regular file"
@@ -135,16 +135,11 @@ class ZoneDirectory:
                     return _unknown(
                         "MTS452", "the file is larger than 16 MiB", where, "Split the zone, or keep it at a provider with an API."
                     )
-                return file.read(MAX_BYTES + 1)
+                return file.readall()
         except IsADirectoryError:
             return _unknown("MTS450", f"{where} is a directory", where, "A zone is one YAML file; move what is there.")
         except OSError as error:
             return _unknown("MTS450", f"{where} cannot be read: {_said(error)}", where, "Make it readable for the user who runs this.")
-
-    def text(self, filename: str) -> str | Unknown:
-        """The text of a zone file; `Unknown` (MTS450) also if it is not UTF-8. Line ends and a byte order mark stay."""
-        content = self.load(filename)
-        return content if isinstance(content, Unknown) else decode(content, self.name_of(filename))
 
 
 def decode(content: bytes, where: str) -> str | Unknown:

@@ -10,6 +10,7 @@ from mtasts_deploy.output.interface import Checked, Output, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
+from mtasts_deploy.verify.model import Report
 
 
 class Several:
@@ -42,6 +43,11 @@ class Several:
         """To each."""
         for output in self._outputs:
             output.status(standings, strays)
+
+    def verified(self, report: Report) -> None:
+        """To each."""
+        for output in self._outputs:
+            output.verified(report)
 
     def history(self, past: Past) -> None:
         """To each."""

@@ -114,6 +114,9 @@ def test_init_writes_pipelines(cli: Transcript) -> None:
     workflow = (cli.directory / ".github/workflows/mta-sts-plan.yml").read_text()
     assert f"pip install --quiet 'mtasts-deploy=={__version__}'" in workflow
     assert os.access(cli.directory / "mta-sts-apply", os.X_OK)
+    (cli.directory / "mta-sts.gitlab-ci.yml").unlink()
+    cli.deploy("init", "--gitlab")
+    assert f"'mtasts-deploy[route53]=={__version__}'" in (cli.directory / "mta-sts.gitlab-ci.yml").read_text()
     assert (cli.directory / "new/.github/workflows/mta-sts-apply.yml").exists()
 
 

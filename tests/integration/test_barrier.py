@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
+from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.report import Event, Outcome, Result
-from mtasts_deploy.apply.run import OnError
 from mtasts_deploy.declaration.load import load
 from mtasts_deploy.deployment import Deployment, Options
 from mtasts_deploy.facts import Fetched

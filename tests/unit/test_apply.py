@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.report import Outcome, Result
-from mtasts_deploy.apply.run import OnError
 from mtasts_deploy.errors import LockHeld
 from mtasts_deploy.plan.file import parse, render
 from mtasts_deploy.plan.model import Plan, Verdict
