@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from mtasts_deploy import adapters
 from mtasts_deploy.apply.book import Book
-from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, Stop
+from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, OnStale, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
@@ -22,6 +22,7 @@ from mtasts_deploy.errors import MtastsError, Refused, UsageError
 from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
+from mtasts_deploy.plan.file import digest
 from mtasts_deploy.plan.guards import stray
 from mtasts_deploy.plan.handover import blocked, two_writers
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
@@ -67,6 +68,7 @@ class Options:
     lock_timeout: timedelta = timedelta()
     barrier_timeout: timedelta = PATIENCE
     command: str = "deploy apply"
+    on_stale: OnStale = OnStale.STOP
 
 
 @dataclass(kw_only=True)
@@ -124,13 +126,17 @@ class Deployment:
         options: Options | None = None,
         approve: Callable[[Plan], bool] | None = None,
         saved: Plan | None = None,
+        expect: str | None = None,
         on_plan: Callable[[Plan], None] = lambda _: None,
     ) -> Result | None:
         """Bring the world to the declaration.
 
         With `saved`, that plan and no other. With `approve`, plans first, asks, and then takes the lock; None if the answer is no. Else
-        plans once, under the lock, and tells `on_plan`. Raises `LockHeld`, `LeaseLost`, `StateError`.
+        plans once, under the lock, and tells `on_plan`; with `expect`, only if the plan has this digest. Raises `StalePlan`, `LockHeld`,
+        `LeaseLost`, `StateError`.
         """
+        from mtasts_deploy.apply.recheck import unless_expected, unless_stale
+
         selection, lifted, options = selection or Selection(), lifted or Lifted(), options or Options()
         if saved is None and approve is not None:
             saved = self._survey(Book(self.store), selection, lifted).plan
@@ -141,9 +147,12 @@ class Deployment:
             if saved is None:
                 survey = self._survey(book, selection, lifted)
                 on_plan(survey.plan)
+                if expect is not None:
+                    unless_expected(survey.plan, expect)
             else:
                 survey = self._same(book, saved)
-            return self._run(lease, book, survey, options)
+                unless_stale(survey.plan, options.on_stale)
+            return self._run(lease, book, survey, options, approved=saved)
 
     def rollback(
         self,
@@ -289,7 +298,7 @@ class Deployment:
 
     def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
-        from mtasts_deploy.apply.recheck import checked, gone
+        from mtasts_deploy.apply.recheck import checked, undeclared
 
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
@@ -297,16 +306,17 @@ class Deployment:
         seen = world.observe(places.values(), book.get)
         now = self.clock()
         stops = self._two_writers(world)
+        approved = digest(saved)
         plans: list[DomainPlan] = []
         for plan in saved.domains:
             settings = chosen.get(plan.domain)
             if not plan.acts:
                 plans.append(plan)
             elif settings is None:
-                plans.append(gone(plan))
+                plans.append(undeclared(plan))
             else:
                 fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
-                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain))))
+                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain)), book.get(plan.domain), approved))
         return Survey(
             plan=Plan(domains=guard_shared(plans, self._sharers()), created=saved.created, partial=saved.partial, strays=saved.strays),
             seen=seen,
@@ -345,7 +355,9 @@ class Deployment:
             beat=self.beat,
         )
 
-    def _run(self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False) -> Result:
+    def _run(
+        self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False, approved: Plan | None = None
+    ) -> Result:
         from mtasts_deploy.apply.run import run  # with threads and the barrier: 15 ms that `plan` can do without
         from mtasts_deploy.apply.runlog import RunLog
         from mtasts_deploy.apply.work import Tools
@@ -369,6 +381,7 @@ class Deployment:
             pause=self.pause,
             parallelism=options.parallelism,
             rollback=rollback,
+            plan=digest(approved or survey.plan),
         )
 
         def take_back(changed: Sequence[Work]) -> list[Work]:

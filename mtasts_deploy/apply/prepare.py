@@ -117,12 +117,16 @@ _WORDS: Final = {
 }
 
 
+def changed_things(what: Sequence[str]) -> str:
+    """The names of plan inputs, for people."""
+    return " and ".join(_WORDS.get(name, name) for name in what)
+
+
 def stale(domain: Domain, what: Sequence[str]) -> Diagnostic:
     """The world has moved since the plan was made: `what` are the names of plan inputs, or words for people."""
-    changed = " and ".join(_WORDS.get(name, name) for name in what)
     return Diagnostic(
         code="MTS702",
-        message=f"{changed} changed since the plan was made; the domain is left as it is",
+        message=f"{changed_things(what)} changed since the plan was made; the domain is left as it is",
         domain=str(domain),
         hint="Run `deploy plan` again and look at what it says now.",
     )

@@ -46,7 +46,7 @@ class Tools:
     """All that a run works with. `clock` gives the time in UTC, whole seconds; `ticks` seconds that only grow; `pause` takes seconds.
 
     `fetcher` may be None where no policy is confirmed by fetching it, `name_servers` where no record is in a zone that they serve.
-    `patience` is how long the barrier waits.
+    `patience` is how long the barrier waits. `plan` is the digest of the plan that is carried out.
     """
 
     run: str
@@ -64,6 +64,7 @@ class Tools:
     pause: Callable[[float], None] = time.sleep
     parallelism: int = 10
     rollback: bool = False
+    plan: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -183,4 +184,5 @@ def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before
         sts=bool(seen.ids) or tools.book.entry(seen.domain).to_publish is not None,
         tlsrpt=live[0] if tlsrpt is not None and live else None,
         tlsrpt_changed=tlsrpt is not None,
+        plan=tools.plan,
     )

@@ -126,13 +126,6 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fix="Compare with a revision whose declaration was valid, or plan without `--since`.",
     ),
     Entry(
-        code="MTS918",
-        title="The plan is not the one that was approved",
-        why="`apply --expect DIGEST` approves one plan by the digest of its steps. The steps of this moment are others. " + _NOTHING,
-        fix="Look at the new plan with `deploy plan`, and approve that one. Where nothing is left to do, the approved plan was applied.",
-        good="deploy apply --expect a1ee5d5a380eee499817ddfa88292b3c669aa08abbf94fc39559978f9aef3104",
-    ),
-    Entry(
         code="MTS920",
         title="`--resolver` is no IP address with a port",
         why="A name would need a resolver itself.",
@@ -175,5 +168,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="The program met something that its authors did not think of. What is published stays valid at every moment of a run, and "
         "the next `deploy apply` goes on from there.",
         fix="Repeat the command with `-vv` and report what it prints. It may hold names of your domains, but no secrets.",
+    ),
+    Entry(
+        code="MTS929",
+        title="What `--expect` names is no digest of a plan",
+        why=_NOTHING,
+        fix="Use the `digest` of `deploy plan --format json`, or of a saved plan: 64 hexadecimal digits.",
+        bad="deploy apply --expect 3f0c9a1b",
+        good="deploy apply --expect $(deploy plan --format json | jq -r .digest)",
     ),
 )

@@ -12,13 +12,12 @@ from mtasts_deploy.cli import options
 from mtasts_deploy.cli.plan import lifted, read_plan, selection
 from mtasts_deploy.cli.session import Session, command
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import StalePlan, UsageError
+from mtasts_deploy.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mtasts_deploy.deployment import Options
-    from mtasts_deploy.plan.model import Plan
 
 
 @command()
@@ -30,8 +29,15 @@ def apply(
     allow: options.Allowed = None,
     auto_approve: options.AutoApprove = False,
     expect: Annotated[
-        str | None, typer.Option("--expect", metavar="DIGEST", help="Approve the plan with this digest and no other.", show_default=False)
+        str | None,
+        typer.Option(
+            "--expect", metavar="DIGEST", help="Plan again, and go on without asking if the plan has this digest.", show_default=False
+        ),
     ] = None,
+    on_stale: Annotated[
+        options.OnStaleName,
+        typer.Option("--on-stale", envvar="MTASTS_ON_STALE", help="What stale domains of an approved plan mean for the others."),
+    ] = "stop",
     on_error: Annotated[
         options.OnErrorName,
         typer.Option("--on-error", envvar="MTASTS_ON_ERROR", help="What a failing domain means for the others."),
@@ -51,29 +57,26 @@ def apply(
     from mtasts_deploy.cli.running import Running
 
     if plan_file is not None:
-        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--allow": allow})
+        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--allow": allow, "--expect": expect})
+    if expect is not None:
+        _digest(expect)
     asks = plan_file is None and not auto_approve and expect is None
     if asks:
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
-    run = _options("deploy apply", on_error, parallelism, lock_timeout, barrier_timeout)
+    run = _options("deploy apply", on_error, on_stale, parallelism, lock_timeout, barrier_timeout)
     looking = options.looking(resolver, ca_file, connect_to, timeout)
     saved = None if plan_file is None else read_plan(plan_file)
     running = Running(session, session.deployment(looking), "Apply")
     if saved is not None:
         running.proposed(saved)
-        _expected(saved, expect)
-
-    def agree(plan: Plan) -> bool:
-        running.proposed(plan)
-        return _expected(plan, expect)
-
     with running:
         result = running.deployment.apply(
             selection=selection(domain, exclude),
             lifted=lifted(allow),
             options=run,
-            approve=running.ask if asks else agree if expect is not None else None,
+            approve=running.ask if asks else None,
             saved=saved,
+            expect=expect,
             on_plan=running.proposed,
         )
     return running.finish(result)
@@ -82,7 +85,9 @@ def apply(
 @command()
 def rollback(
     session: Session,
-    domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
+    domains: Annotated[
+        list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="Names or globs; by default what the last run changed.")
+    ] = None,
     auto_approve: options.AutoApprove = False,
     parallelism: options.Parallelism = 10,
     lock_timeout: options.LockTimeout = "0",
@@ -97,42 +102,44 @@ def rollback(
     The policies from before are published again, under fresh ids, through the same steps as any change.
     """
     from mtasts_deploy.cli.running import Running
-    from mtasts_deploy.rfc.names import Domain
 
     if not auto_approve:
         _somebody_to_ask(session, "--auto-approve")
-    run = _options("deploy rollback", "continue", parallelism, lock_timeout, barrier_timeout)
+    run = _options("deploy rollback", "continue", "stop", parallelism, lock_timeout, barrier_timeout)
     looking = options.looking(resolver, ca_file, connect_to, timeout)
-    chosen = [Domain.parse(name) for name in domains or ()]
     running = Running(session, session.deployment(looking), "Rollback")
+    chosen = list(selection(domains, None).pick(running.deployment.declaration.domains)) if domains else []
     with running:
         result = running.deployment.rollback(chosen, options=run, approve=running.agree if auto_approve else running.ask)
     return running.finish(result)
 
 
-def _expected(plan: Plan, wanted: str | None) -> bool:
-    """True for the plan that was approved by its digest. Raises `StalePlan` (MTS918) for another one."""
-    from mtasts_deploy.plan.file import digest
-
-    found = digest(plan)
-    if wanted is None or found == wanted.strip().lower():
-        return True
-    message = f"the plan of this moment has the digest {found}, not {wanted}: nothing was done"
-    hint = "The declaration or the world has changed since, or the plan was applied already. Look at the new plan: deploy plan"
-    raise StalePlan(Diagnostic(code="MTS918", message=message, hint=hint))
-
-
-def _options(command_line: str, on_error: options.OnErrorName, parallelism: int, lock_timeout: str, barrier_timeout: str) -> Options:
-    from mtasts_deploy.apply.choices import OnError
+def _options(
+    command_line: str,
+    on_error: options.OnErrorName,
+    on_stale: options.OnStaleName,
+    parallelism: int,
+    lock_timeout: str,
+    barrier_timeout: str,
+) -> Options:
+    from mtasts_deploy.apply.choices import OnError, OnStale
     from mtasts_deploy.deployment import Options
 
     return Options(
         on_error=OnError(on_error),
+        on_stale=OnStale(on_stale),
         parallelism=parallelism,
         lock_timeout=timedelta(seconds=options.seconds("--lock-timeout", lock_timeout)),
         barrier_timeout=timedelta(seconds=options.seconds("--barrier-timeout", barrier_timeout)),
         command=command_line,
     )
+
+
+def _digest(text: str) -> None:
+    """Raises `UsageError` (MTS929) for what is no digest."""
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        hint = "It is the `digest` of `deploy plan --format json`, or of a saved plan: 64 hexadecimal digits."
+        raise UsageError(Diagnostic(code="MTS929", message=f'--expect "{text}" is no digest of a plan', hint=hint))
 
 
 def _refuse_with_plan(given: dict[str, Iterable[str] | None]) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Format = Literal["human", "json", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
 LogFormat = Literal["text", "json"]
 OnErrorName = Literal["continue", "stop", "rollback"]
+OnStaleName = Literal["stop", "skip"]
 
 Config = Annotated[
     Path | None,

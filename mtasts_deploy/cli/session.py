@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -205,9 +205,33 @@ def _messages(shared: Shared, err: Channel) -> Messages:
     return TextMessages(err, live=live, quiet=shared.quiet)
 
 
-def plain_messages() -> Messages:
-    """Messages for when no options are known."""
-    return _messages(Shared(), Channel(sys.stderr, colour=wants_colour(sys.stderr, None, os.environ)))
+def plain_messages(log_format: options.LogFormat = "text") -> Messages:
+    """Messages for when no options are known, or only this one."""
+    return _messages(Shared(log_format=log_format), Channel(sys.stderr, colour=wants_colour(sys.stderr, None, os.environ)))
+
+
+def refused(findings: Sequence[Diagnostic], arguments: Sequence[str]) -> None:
+    """Say that the command line cannot be used, in the forms that it asks for as far as it can be read."""
+    messages = plain_messages("json" if _asked(arguments, "--log-format", "MTASTS_LOG_FORMAT") == "json" else "text")
+    messages.findings(findings)
+    messages.end()
+    if _asked(arguments, "--format", "MTASTS_FORMAT") == "json":
+        from mtasts_deploy.output.machine import Machine
+
+        out = Channel(sys.stdout)
+        Machine(out.write, TOOL).failed(findings, 1)
+        out.flush()
+
+
+def _asked(arguments: Sequence[str], option: str, variable: str) -> str:
+    """The value of an option, from arguments that could not be parsed as a whole."""
+    value = os.environ.get(variable, "")
+    for index, argument in enumerate(arguments):
+        if argument == option:
+            value = next(iter(arguments[index + 1 : index + 2]), "")
+        elif argument.startswith(f"{option}="):
+            value = argument.partition("=")[2]
+    return value
 
 
 def _output(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:

@@ -173,6 +173,7 @@ def _before_json(before: Before) -> Json:
         tlsrpt_changed=before.tlsrpt_changed,
         done=before.done,
         taken=before.taken,
+        plan=before.plan,
     )
 
 
@@ -251,4 +252,5 @@ def _before(raw: Json) -> Before:
         tlsrpt_changed=bool(raw.get("tlsrpt_changed", False)),
         done=bool(raw.get("done", False)),
         taken=bool(raw.get("taken", False)),
+        plan=cast("str", raw.get("plan", "")),
     )

@@ -219,9 +219,10 @@ def confirmed(entry: Entry, id_: str, now: datetime) -> Entry:
 def changing(entry: Entry, before: Before) -> Entry:
     """Before a run changes the domain: remember what to go back to, unless an unfinished run already has noted it."""
     if entry.before is not None and not entry.before.done and not entry.before.taken:
-        if before.tlsrpt_changed and not entry.before.tlsrpt_changed:
-            return replace(entry, before=replace(entry.before, tlsrpt=before.tlsrpt, tlsrpt_changed=True))
-        return entry
+        noted = replace(entry.before, plan=before.plan)
+        if before.tlsrpt_changed and not noted.tlsrpt_changed:
+            noted = replace(noted, tlsrpt=before.tlsrpt, tlsrpt_changed=True)
+        return entry if noted == entry.before else replace(entry, before=noted)
     return replace(entry, before=before)
 
 

@@ -88,7 +88,7 @@ class Before:
 
     `policy` names the bytes that were served (None: no file), `sts` says whether a `_mta-sts` record of ours was live, `tlsrpt` is our
     `_smtp._tls` value (None: none, or not touched by the run when `tlsrpt_changed` is False). `done`: the run finished this domain.
-    `taken`: it was taken back.
+    `taken`: it was taken back. `plan` is the digest of the plan that the run carried out.
     """
 
     run: str
@@ -99,6 +99,7 @@ class Before:
     tlsrpt_changed: bool = False
     done: bool = False
     taken: bool = False
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from mtasts_deploy.apply.report import Event, Stage
+from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.output.channel import Channel
 from mtasts_deploy.output.text import WORDS, further, in_order, plain, subject, tally
@@ -42,7 +42,7 @@ class TextMessages:
                     self._finding(event.finding)
                 return
             self._ended += event.stage is not Stage.LOOK and not event.text
-            if self._quiet:
+            if self._quiet or event.what == Outcome.INTERRUPTED.value:  # the closing line counts them
                 return
             text = plain(f"{event.domain.display}: {_progress(event)}")
             if not self._live:

@@ -67,14 +67,18 @@ def render(plan: Plan, tool: str) -> bytes:
 
 def parse(data: bytes, name: str) -> Plan:
     """Read a plan file; `name` is what to call it. Raises `UsageError`: not a plan (MTS771), a newer format (MTS772), tampered with
-    (MTS773).
+    (MTS773), truncated (MTS764).
     """
     try:
         raw = cast("Json", json.loads(data))
         version = raw["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _unusable("MTS771", name, "it is not a plan file, or it is truncated") from error
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+        if _truncated(data, error):
+            raise _unusable("MTS764", name, "it is truncated: its end is missing") from error
+        raise _unusable("MTS771", name, "it is not a plan file") from error
+    if type(version) is not int or version < 1:
+        raise _unusable("MTS771", name, f"it is not a plan file: its `format_version` is {version!r}")
+    if version > FORMAT_VERSION:
         raise _unusable("MTS772", name, f"it has format {version}; this version reads up to {FORMAT_VERSION}")
     try:
         plan = _plan(raw)
@@ -83,6 +87,13 @@ def parse(data: bytes, name: str) -> Plan:
     if digest(plan) != raw.get("digest"):
         raise _unusable("MTS773", name, "its steps are not those that its digest was made of")
     return plan
+
+
+def _truncated(data: bytes, error: Exception) -> bool:
+    text = data.strip()
+    if not isinstance(error, json.JSONDecodeError) or not text.startswith(b"{"):
+        return not text
+    return not text.endswith(b"}") or error.pos >= len(error.doc.rstrip())
 
 
 def _unusable(code: str, name: str, why: str) -> UsageError:

@@ -125,13 +125,3 @@ def test_on_error_decides_about_the_others(applied: Transcript, on_error: str) -
     applied.edit("zones/new.example.yaml", "mta-sts:", "_mta-sts: {type: CNAME, value: sts.mailhost.example.}\nmta-sts:")
     applied.show("apply", "--auto-approve", "--on-error", on_error)
     applied.compare(f"on-error-{on_error}")
-
-
-def test_a_plan_is_approved_by_its_digest(applied: Transcript) -> None:
-    digest = json.loads(applied.deploy("plan", "--format", "json").out)["digest"]
-    applied.show("apply", "--expect", "0" * 64, "-q")
-    applied.show("apply", "--expect", digest, "-q")
-    applied.show("apply", "--expect", digest, "-q")
-    assert applied.deploy("plan", "--out", "plan.json").code == 0
-    assert applied.deploy("apply", "plan.json", "--expect", digest).code == 5
-    applied.compare("expect")
