@@ -11,6 +11,7 @@ from dataclasses import replace
 from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.commit import commit
 from mtasts_deploy.apply.confirm import confirm, question
+from mtasts_deploy.apply.moving import close_ways, put_addresses
 from mtasts_deploy.apply.prepare import prepare
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.serving import preflight
@@ -49,9 +50,11 @@ def run(
     # Repairs first; then by shard of the ledger, so that a portion of the run writes few shards.
     works = sorted(works, key=lambda work: (not work.plan.repair, shard_of(str(work.plan.domain))))
     preflight(tools, works)
+    put_addresses(tools, works, moves=False)
     if on_error is not OnError.CONTINUE:
         _hold(tools, works, Stage.LOOK)
     prepare(tools, works)
+    put_addresses(tools, works, moves=True)
     if on_error is not OnError.CONTINUE:
         _hold(tools, works, Stage.PREPARE)
     commit(tools, works)
@@ -88,6 +91,7 @@ def _remember(tools: Tools, plan: Plan, seen: Mapping[Domain, Observed], places:
         entry = tools.book.get(domain)
         if entry is not None and entry.taken_back and domain not in asks_back and not tools.rollback:
             tools.book.set(domain, declared_anew(entry))
+    close_ways(tools, seen)
     tools.book.save(tools.lease.prove)
 
 
@@ -138,7 +142,7 @@ def _taken_back(
     notes: Sequence[Diagnostic],
 ) -> Result:
     """Take back what this run has changed, through the same stages."""
-    changed = [work for work in works if work.begun]
+    changed = [work for work in works if work.begun and not work.plan.moves]  # a move has brought no new bytes
     back = list(take_back(changed))
     reverse = replace(tools, rollback=True)
     prepare(reverse, back)
