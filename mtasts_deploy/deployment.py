@@ -222,11 +222,18 @@ class Deployment:
 
     def _place(self, settings: DomainSettings) -> Place:
         zones = settings.zone
-        fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx"), zones)
+        fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx", "address"), zones)
         https = settings.confirm is Confirm.HTTPS
         public = not settings.by_hand and self.name_servers is not None
         return Place(
-            domain=settings.domain, dns=settings.dns, host=settings.host, plugin=settings.plugin, zones=fixed, https=https, public=public
+            domain=settings.domain,
+            dns=settings.dns,
+            host=settings.host,
+            plugin=settings.plugin,
+            zones=fixed,
+            https=https,
+            public=public,
+            address=settings.address,
         )
 
     def _sharers(self) -> dict[str, list[Domain]]:

@@ -91,9 +91,10 @@ def _fetch_once_more(tools: Tools, works: Sequence[Work]) -> dict[Domain, Observ
     seen = look_again(tools, works)
     for work in works:
         wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)
-        found = seen[work.plan.domain].hosted
-        if wanted is not None and not (isinstance(found, HostedPolicy) and found.body == wanted):
-            work.end(tools, Stage.COMMIT, Outcome.STALE, not_served(work, wanted, found))
+        files = seen[work.plan.domain].files.items()
+        wrong = [(host, found) for host, found in files if not (isinstance(found, HostedPolicy) and found.body == wanted)]
+        if wanted is not None and wrong:
+            work.end(tools, Stage.COMMIT, Outcome.STALE, not_served(wrong[0][0], wanted, wrong[0][1]))
     return seen
 
 

@@ -17,6 +17,7 @@ class Stage(Enum):
     """The stages of DESIGN section 7."""
 
     LOOK = "look"
+    ADDRESS = "address"
     PREPARE = "prepare"
     COMMIT = "commit"
     REMEMBER = "remember"

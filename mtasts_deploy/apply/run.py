@@ -12,6 +12,7 @@ from typing import Protocol
 from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.commit import commit
 from mtasts_deploy.apply.confirm import confirm, question
+from mtasts_deploy.apply.moving import close_ways, put_addresses
 from mtasts_deploy.apply.prepare import prepare
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.serving import preflight
@@ -87,9 +88,11 @@ def run(
 def _carry_out(tools: Tools, works: Sequence[Work], on_error: OnError) -> None:
     """The stages, over one wave."""
     preflight(tools, works)
+    put_addresses(tools, works, moves=False)
     if on_error is not OnError.CONTINUE:
         _hold(tools, works, Stage.LOOK)
     prepare(tools, works)
+    put_addresses(tools, works, moves=True)
     if on_error is not OnError.CONTINUE:
         _hold(tools, works, Stage.PREPARE)
     commit(tools, works)
@@ -138,6 +141,7 @@ def _remember(tools: Tools, plan: Plan, seen: Mapping[Domain, Observed], places:
         entry = tools.book.get(domain)
         if entry is not None and entry.taken_back and domain not in asks_back and not tools.rollback:
             tools.book.set(domain, declared_anew(entry))
+    close_ways(tools, seen)
     tools.book.save(tools.lease.prove)
 
 
@@ -188,7 +192,7 @@ def _taken_back(
     notes: Sequence[Diagnostic],
 ) -> Result:
     """Take back what this run has changed, through the same stages."""
-    changed = [work for work in works if work.begun]
+    changed = [work for work in works if work.begun and not work.plan.moves]  # a move has brought no new bytes
     back = list(take_back(changed))
     reverse = replace(tools, rollback=True)
     prepare(reverse, back)

@@ -10,6 +10,7 @@ from typing import Final
 
 from mtasts_deploy.apply.report import Outcome, Stage
 from mtasts_deploy.diagnostics import Severity
+from mtasts_deploy.facts import ADDRESS_TYPES
 from mtasts_deploy.plan.model import Action, Effect, Verdict
 
 Schema = dict[str, object]
@@ -63,13 +64,29 @@ _CHANGE: Final = _object(
 )
 
 
+_ADDRESS: Final[Schema] = {
+    "type": "object",
+    "properties": {kind: _list(_TEXT) for kind in ADDRESS_TYPES},
+    "additionalProperties": False,
+}
+_LEADS: Final = _object(
+    provider=_TEXT,
+    zone=_TEXT,
+    name=_TEXT,
+    before=_or_null(_object(address=_ADDRESS, ttl=_COUNT)),
+    after=_ADDRESS,
+    ttl=_COUNT,
+)
+
+
 def _step(name: str, **properties: Schema) -> Schema:
     return _object(step={"const": name}, **properties)
 
 
 _STEPS: Final = (
-    _step("put-policy", host=_TEXT, location=_TEXT, before=_or_null(_TEXT), after=_BYTES),
-    _step("barrier", bytes=_DIGEST, after=_BYTES),
+    _step("put-address", moves=_FLAG, changes=_list(_LEADS)),
+    _step("put-policy", host=_TEXT, location=_TEXT, before=_or_null(_TEXT), after=_BYTES, copy=_FLAG),
+    _step("barrier", bytes=_DIGEST, after=_BYTES, at=_or_null(_ADDRESS)),
     _step("put-records", id=_or_null(_TEXT), changes=_list(_CHANGE)),
     _step("hand-over", id=_TEXT, ttl=_COUNT, before=_or_null(_TEXT)),
     _step("remove-records", changes=_list(_CHANGE)),

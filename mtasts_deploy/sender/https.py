@@ -19,7 +19,7 @@ from urllib3.response import HTTPResponse
 
 from mtasts_deploy import __version__
 from mtasts_deploy.diagnostics import Diagnostic, Severity
-from mtasts_deploy.facts import POLICY_LIMIT, Fetched
+from mtasts_deploy.facts import POLICY_LIMIT, Address, Fetched
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.answer import freshness, judge, minded, server_clock, shared_cache
 from mtasts_deploy.sender.failures import NO_ROUTE, cause, explain
@@ -87,6 +87,16 @@ class StrictFetcher:
             finally:
                 connection.close()
         return why
+
+    def fetch_at(self, domain: Domain, address: Address) -> tuple[Fetched, ...]:
+        """See `Fetcher`."""
+        ends = (*address.a, *address.aaaa)
+        if address.cname is not None:
+            found = self.look_up(address.cname, known=False)
+            if not found.addresses:
+                return (Fetched(address="", problem=found.problem),)
+            ends = (*ends, *found.addresses)
+        return tuple(self.fetch_from(domain.policy_host, end, self._looking.way(end, PORT)) for end in dict.fromkeys(ends))
 
     def look_up(self, host: str, known: bool) -> Addresses:
         """The addresses of the policy host."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from mtasts_deploy.facts import Fetched, Probed
+from mtasts_deploy.facts import Address, Fetched, Probed
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.names import Authority, Reply
 from mtasts_deploy.sender.options import Endpoint
@@ -19,6 +19,9 @@ class Fetcher(Protocol):
         `known`: the name was there a moment ago. Else its zone's own servers are asked first, so that no resolver learns that it is
         missing and keeps saying so.
         """
+
+    def fetch_at(self, domain: Domain, address: Address) -> tuple[Fetched, ...]:
+        """The same as if the policy host led to this address, whatever DNS says of it. Never raises, never empty."""
 
 
 class NameServers(Protocol):

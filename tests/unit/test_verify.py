@@ -13,7 +13,7 @@ import pytest
 from mtasts_deploy.catalogue import CATALOGUE
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
-from mtasts_deploy.facts import Fetched, Probed
+from mtasts_deploy.facts import Address, Fetched, Probed
 from mtasts_deploy.output.verification import verification_lines
 from mtasts_deploy.rfc.names import Domain, MxPattern
 from mtasts_deploy.rfc.policy import Mode, policy_id
@@ -88,6 +88,9 @@ class Net:
         )
 
     # Browser
+
+    def fetch_at(self, domain: Domain, address: Address) -> tuple[Fetched, ...]:
+        raise NotImplementedError
 
     def fetch(self, domain: Domain, *, known: bool) -> tuple[Fetched, ...]:
         return self.fetched
