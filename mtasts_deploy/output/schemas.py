@@ -152,7 +152,7 @@ def validate() -> Schema:
 
 def events() -> Schema:
     """A line of `apply --format ndjson`, and of the run log."""
-    step: Schema = {"enum": ["put-policy", "remove-policy", "barrier", "put-records", None]}
+    step: Schema = {"enum": ["put-policy", "remove-policy", "barrier", "put-records", "put-address", None]}
     event = _object(
         ("time", "run"),
         format_version=_VERSION,
