@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.sender.options import Looking
     from mtasts_deploy.served_zones import ServedZones
     from mtasts_deploy.state.interface import StateStore
+    from mtasts_deploy.verify.look import Eyes
 
 
 def memories(providers: Iterable[ProviderSpec], state: StateSpec | S3StateSpec, base: Path) -> dict[str, ZoneMemory]:
@@ -101,6 +103,23 @@ def fetcher(looking: Looking) -> Fetcher:
     from mtasts_deploy.sender.https import StrictFetcher  # urllib3 and ssl: 60 ms, and only a run that fetches needs them
 
     return StrictFetcher(looking)
+
+
+def eyes(looking: Looking, clock: Callable[[], datetime], *, smtp: bool) -> Eyes:
+    """What a verification looks with; with `smtp`, also at MX hosts. Raises `UsageError` where no root certificates can be read."""
+    from mtasts_deploy.sender.dns import Dns
+    from mtasts_deploy.sender.https import StrictFetcher
+    from mtasts_deploy.sender.smtp import SmtpProber
+    from mtasts_deploy.verify.look import Eyes
+
+    dns = Dns(looking)
+    return Eyes(
+        lookups=dns,
+        fetcher=StrictFetcher(looking, lambda name, known: dns.addresses(name, known=known)),
+        prober=SmtpProber(looking) if smtp else None,
+        looking=looking,
+        clock=clock,
+    )
 
 
 def name_servers(looking: Looking) -> NameServers:

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 from mtasts_deploy import adapters
 from mtasts_deploy.apply.book import Book
-from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, Stop
-from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
+from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, OnStale, Stop
+from mtasts_deploy.apply.report import Event, Outcome, Result, Stage, summary_json
+from mtasts_deploy.apply.waves import NONE, Share
 from mtasts_deploy.declaration.model import PLUGIN, Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import Refused, UsageError
+from mtasts_deploy.errors import MtastsError, Refused, UsageError
 from mtasts_deploy.facts import ZoneName
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Observed, Place, World
+from mtasts_deploy.plan.file import digest
 from mtasts_deploy.plan.guards import stray
 from mtasts_deploy.plan.handover import blocked, two_writers
 from mtasts_deploy.plan.model import DomainPlan, Plan, Verdict
@@ -32,6 +34,7 @@ from mtasts_deploy.plan.sharing import guard_shared, shared
 from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
+from mtasts_deploy.verify.policies import Declared
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
@@ -66,6 +69,9 @@ class Options:
     lock_timeout: timedelta = timedelta()
     barrier_timeout: timedelta = PATIENCE
     command: str = "deploy apply"
+    on_stale: OnStale = OnStale.STOP
+    waves: tuple[Share, ...] = ()
+    max_failures: Share = NONE
 
 
 @dataclass(kw_only=True)
@@ -126,13 +132,17 @@ class Deployment:
         options: Options | None = None,
         approve: Callable[[Plan], bool] | None = None,
         saved: Plan | None = None,
+        expect: str | None = None,
         on_plan: Callable[[Plan], None] = lambda _: None,
     ) -> Result | None:
         """Bring the world to the declaration.
 
         With `saved`, that plan and no other. With `approve`, plans first, asks, and then takes the lock; None if the answer is no. Else
-        plans once, under the lock, and tells `on_plan`. Raises `LockHeld`, `LeaseLost`, `StateError`.
+        plans once, under the lock, and tells `on_plan`; with `expect`, only if the plan has this digest. Raises `StalePlan`, `LockHeld`,
+        `LeaseLost`, `StateError`.
         """
+        from mtasts_deploy.apply.recheck import unless_expected, unless_stale
+
         selection, lifted, options = selection or Selection(), lifted or Lifted(), options or Options()
         if saved is None and approve is not None:
             saved = self._survey(Book(self.store), selection, lifted).plan
@@ -143,9 +153,12 @@ class Deployment:
             if saved is None:
                 survey = self._survey(book, selection, lifted)
                 on_plan(survey.plan)
+                if expect is not None:
+                    unless_expected(survey.plan, expect)
             else:
                 survey = self._same(book, saved)
-            return self._run(lease, book, survey, options)
+                unless_stale(survey.plan, options.on_stale)
+            return self._run(lease, book, survey, options, approved=saved)
 
     def rollback(
         self,
@@ -176,6 +189,21 @@ class Deployment:
         book = Book(self.store)
         return self._survey(book, selection or Selection(), Lifted()), book
 
+    def declared(self, domains: Iterable[Domain]) -> tuple[dict[Domain, Declared], tuple[Diagnostic, ...]]:
+        """What is known of those of these domains that are declared, for a verification, and why the ledger could not be read, if so."""
+        book = Book(self.store)
+        known: dict[Domain, Declared] = {}
+        problems: dict[Diagnostic, None] = {}
+        for domain in domains:
+            if (settings := self.declaration.domains.get(domain)) is None:
+                continue
+            try:
+                known[domain] = Declared(settings=settings, entry=book.get(domain))
+            except MtastsError as error:
+                known[domain] = Declared(settings=settings)
+                problems |= dict.fromkeys(error.diagnostics)
+        return known, tuple(problems)
+
     def _concerned(self, selection: Selection, saved: Plan | None) -> list[DomainSettings]:
         """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""
         declared = self.declaration.domains
@@ -197,12 +225,21 @@ class Deployment:
 
     def _place(self, settings: DomainSettings) -> Place:
         zones = settings.zone
-        fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx"), zones)
+        fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx", "address"), zones)
         https = settings.confirm is Confirm.HTTPS
         dns = settings.dns or (PLUGIN,)  # where only octodns-sync knows the provider, the name servers are looked at
         files = bool(settings.dns) and all(self.declaration.providers[name].local for name in settings.dns)
         public = not files and self.name_servers is not None
-        return Place(domain=settings.domain, dns=dns, host=settings.host, plugin=settings.plugin, zones=fixed, https=https, public=public)
+        return Place(
+            domain=settings.domain,
+            dns=dns,
+            host=settings.host,
+            plugin=settings.plugin,
+            zones=fixed,
+            https=https,
+            public=public,
+            address=settings.address,
+        )
 
     def _sharers(self) -> dict[str, list[Domain]]:
         """The declared domains whose policies are one file, by its location."""
@@ -276,7 +313,7 @@ class Deployment:
 
     def _same(self, book: Book, saved: Plan) -> Survey:
         """The saved plan, with the domains left out whose facts or settings are no longer those that it was made from."""
-        from mtasts_deploy.apply.recheck import checked, gone
+        from mtasts_deploy.apply.recheck import checked, undeclared
 
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
@@ -284,16 +321,17 @@ class Deployment:
         seen = world.observe(places.values(), book.get)
         now = self.clock()
         stops = self._two_writers(world)
+        approved = digest(saved)
         plans: list[DomainPlan] = []
         for plan in saved.domains:
             settings = chosen.get(plan.domain)
             if not plan.acts:
                 plans.append(plan)
             elif settings is None:
-                plans.append(gone(plan))
+                plans.append(undeclared(plan))
             else:
                 fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
-                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain))))
+                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain)), book.get(plan.domain), approved))
         return Survey(
             plan=Plan(domains=guard_shared(plans, self._sharers()), created=saved.created, partial=saved.partial, strays=saved.strays),
             seen=seen,
@@ -332,7 +370,9 @@ class Deployment:
             beat=self.beat,
         )
 
-    def _run(self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False) -> Result:
+    def _run(
+        self, lease: Lease, book: Book, survey: Survey, options: Options, *, rollback: bool = False, approved: Plan | None = None
+    ) -> Result:
         from mtasts_deploy.apply.run import run  # with threads and the barrier: 15 ms that `plan` can do without
         from mtasts_deploy.apply.runlog import RunLog
         from mtasts_deploy.apply.work import Tools
@@ -356,6 +396,7 @@ class Deployment:
             pause=self.pause,
             parallelism=options.parallelism,
             rollback=rollback,
+            plan=digest(approved or survey.plan),
         )
 
         def take_back(changed: Sequence[Work]) -> list[Work]:
@@ -363,7 +404,9 @@ class Deployment:
             return [self._backwards(tools, plan) for plan in back.plan.domains]
 
         try:
-            return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
+            result = run(tools, survey.plan, works, survey.seen, survey.places, options, take_back)
+            log.write(summary_json(result))
+            return result
         finally:
             for memory in self.memories:
                 memory.save()

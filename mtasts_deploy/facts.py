@@ -7,11 +7,12 @@ string a value with its character-strings joined; the escaping that octoDNS want
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from enum import Enum
-from typing import NewType
+from typing import Final, NewType
 
 from mtasts_deploy.diagnostics import Diagnostic
 
@@ -53,9 +54,73 @@ class MxSet:
     ttl: int
 
 
+ADDRESS_TYPES: Final = ("A", "AAAA", "CNAME")
+"""The record types that say where a name leads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a policy host's name leads: to another name (`cname`), or to IPv4 and IPv6 addresses, as text, sorted. Empty: nowhere."""
+
+    cname: str | None = None
+    a: tuple[str, ...] = ()
+    aaaa: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.cname or self.a or self.aaaa)
+
+    def __str__(self) -> str:
+        """`CNAME policies.example.net`, `A 192.0.2.1 and 192.0.2.2 · AAAA 2001:db8::1`."""
+        return " · ".join(f"{kind} {' and '.join(values)}" for kind, values in self.records())
+
+    def records(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The record types with their values."""
+        for kind, values in zip(ADDRESS_TYPES, (self.a, self.aaaa, (self.cname,) if self.cname else ()), strict=True):
+            if values:
+                yield kind, values
+
+    @classmethod
+    def of(cls, records: Mapping[str, Iterable[str]]) -> Address:
+        """From record types with their values; target names as A-labels without root dot, IPv6 in any form."""
+        cname = next(iter(records.get("CNAME", ())), None)
+        return cls(cname=cname, a=_ips(records.get("A", ())), aaaa=_ips(records.get("AAAA", ())))
+
+
+def _ips(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({_ip(text) for text in texts}))
+
+
+def _ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return text  # whoever wrote it there must mend it; it differs from every declared one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressSet:
+    """The address records at one name; `ttl` is the largest of their TTLs."""
+
+    address: Address
+    ttl: int
+
+
+def besides(types: Iterable[str], wanted: Address) -> tuple[str, ...]:
+    """The record types among those at a name beside which this address cannot stand (RFC 1034 §3.6.2; ALIAS is an address already)."""
+    others = set(types) - set(ADDRESS_TYPES)
+    return tuple(sorted(others if wanted.cname else others & {"ALIAS"}))
+
+
+def is_policy_host(name: str) -> bool:
+    """May this be the name of a policy host (RFC 8461 §3.3)? Only there are address records read and written."""
+    return name.startswith("mta-sts.")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameFacts:
     """What a zone holds at one name. `others` are the record types there besides TXT and MX, sorted; `cname` is the target if one is there.
+
+    `address` is read at names of policy hosts only.
 
     `refusal` says why our values at this name cannot be edited (they come from an alias, a merge key, an include), if so.
     """
@@ -64,6 +129,7 @@ class NameFacts:
     mx: MxSet | None = None
     others: tuple[str, ...] = ()
     cname: str | None = None
+    address: AddressSet | None = None
     refusal: Diagnostic | None = None
 
 
@@ -147,6 +213,27 @@ class Fetched:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """What one address of an MX host answered to a sender that wants TLS (RFC 8461 §4). No mail was sent.
+
+    `protocol` is the TLS version agreed upon, `not_after` when the certificate ends, `seconds` how long it all took. `problem` is why a
+    sender that enforces a policy would not deliver there; `warnings` are what some senders mind. `unreachable`: nothing is known about
+    this address, because this machine cannot look (no such family, port 25 blocked, turned away at the door). `silent`: the connection
+    was not answered at all, which is what a blocked port looks like, too.
+    """
+
+    host: str
+    address: str
+    protocol: str = ""
+    not_after: datetime | None = None
+    seconds: float = 0.0
+    problem: Diagnostic | None = None
+    warnings: tuple[Diagnostic, ...] = ()
+    unreachable: bool = False
+    silent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveMx:
     """The union of the MX hosts of all providers; without any, the domain itself (`implicit`, RFC 5321 §5.1).
 
@@ -177,6 +264,22 @@ class RecordChange:
     before: TxtSet | None
     value: str | None
     ttl: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressChange:
+    """The address records of a policy host: what is at `name` becomes `after`. Records of all other types there stay as they are.
+
+    `before` is what the change was planned against; a provider that finds something else there refuses.
+    """
+
+    name: str
+    before: AddressSet | None
+    after: Address
+    ttl: int
+
+
+Change = RecordChange | AddressChange
 
 
 def fingerprint(*parts: object) -> str:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.dns.interface import Target
 from mtasts_deploy.errors import MtastsError
-from mtasts_deploy.facts import HostedPolicy, LiveMx, MxSet, NameFacts, RecordKind, Unknown, ZoneFacts, ZoneName, fingerprint
+from mtasts_deploy.facts import Address, HostedPolicy, LiveMx, MxSet, NameFacts, RecordKind, Unknown, ZoneFacts, ZoneName, fingerprint
 from mtasts_deploy.hosting.interface import Host
 from mtasts_deploy.ledger.events import Look
 from mtasts_deploy.ledger.model import Entry
@@ -32,7 +32,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`).
+    """Where a domain lives: its providers, its host, and zones that the declaration fixes for a record (`sts`, `tlsrpt`, `mx`, `address`).
+
+    `address` is where its policy host is to lead; None where that is not managed: then it is only looked at, if a provider has it.
 
     `plugin`: octodns-sync writes the records. `https`: what its host holds is not at once what senders get, so only a fetch over HTTPS
     tells that other bytes are gone. `public`: name servers give out what its providers hold, so only they tell that another id is gone.
@@ -45,11 +47,17 @@ class Place:
     zones: Mapping[str, ZoneName] | None = None
     https: bool = False
     public: bool = False
+    address: Address | None = None
 
     @property
     def names(self) -> dict[str, str]:
         """The names of its records by kind."""
-        return {"sts": self.domain.sts_record, "tlsrpt": self.domain.tlsrpt_record, "mx": str(self.domain)}
+        return {
+            "sts": self.domain.sts_record,
+            "tlsrpt": self.domain.tlsrpt_record,
+            "mx": str(self.domain),
+            "address": self.domain.policy_host,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +83,24 @@ class RecordSite:
         return () if txt is None else tuple(value for value in txt.values if kind.owns(value))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A policy file at another host than the one that serves. `led`: senders may be led there already."""
+
+    host: str
+    location: str
+    hosted: HostedPolicy | Unknown | None
+    led: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """The world as far as one domain goes. `homeless` says which of its names no zone of a provider holds."""
+    """The world as far as one domain goes. `homeless` says which of its names no zone of a provider holds.
+
+    `hosted` is the file at `host`, the one that serves now; that is the declared one unless the domain is to move. `copies` are at other
+    hosts: the declared one, and those that senders may still be led to. `lost` are such hosts that are not declared any more; `aliases`
+    are other names of the declared host. `address` has the sites of the policy host's name.
+    """
 
     domain: Domain
     sts: tuple[RecordSite, ...] = ()
@@ -88,11 +111,33 @@ class Observed:
     location: str
     homeless: tuple[Diagnostic, ...] = ()
     unread: tuple[Diagnostic, ...] = ()
+    address: tuple[RecordSite, ...] = ()
+    place: Place | None = None
+    copies: tuple[Copy, ...] = ()
+    lost: tuple[str, ...] = ()
+    aliases: frozenset[str] = frozenset()
+
+    @property
+    def files(self) -> dict[str, HostedPolicy | Unknown | None]:
+        """What is at each host that senders may be led to."""
+        return {self.host: self.hosted, **{copy.host: copy.hosted for copy in self.copies if copy.led}}
+
+    @property
+    def leads(self) -> dict[Address, int]:
+        """Where the policy host leads, by all providers, with TTLs; nowhere known: the empty address with the TTL of that answer."""
+        found: dict[Address, int] = {}
+        for site in self.address:
+            at = site.facts.address
+            address, ttl = (at.address, at.ttl) if at is not None else (Address(), site.negative_ttl)
+            found[address] = max(ttl, found.get(address, 0))
+        if len(found) > 1:
+            found.pop(Address(), None)
+        return found or {Address(): NEGATIVE_TTL}
 
     @cached_property
     def unknown(self) -> tuple[Diagnostic, ...]:
         """Why something could not be observed, once each."""
-        facts = [fact.reason for fact in (self.mx, self.hosted) if isinstance(fact, Unknown)]
+        facts = [fact.reason for fact in (self.mx, self.hosted, *(copy.hosted for copy in self.copies)) if isinstance(fact, Unknown)]
         return tuple(dict.fromkeys([*self.unread, *facts]))
 
     @cached_property
@@ -112,14 +157,19 @@ class Observed:
     def look(self) -> Look:
         """The same as a look for the ledger."""
         mx = None if isinstance(self.mx, Unknown) else self.mx
-        body = self.hosted.body if isinstance(self.hosted, HostedPolicy) else None
+        bodies = tuple(dict.fromkeys(file.body for file in self.files.values() if isinstance(file, HostedPolicy)))
         return Look(
             ids=self.ids,
-            bodies=() if body is None else (body,),
+            bodies=bodies,
             mx=None if mx is None or mx.null else mx.hosts,
             mx_ttl=0 if mx is None else mx.ttl,
             single=all(_single(site) for site in self.sts) if self.sts else None,
             blind_ttl=max((site.blind_ttl for site in self.sts), default=NEGATIVE_TTL),
+            host="" if self.place is None else self.place.host,
+            aliases=self.aliases,
+            declared=None if self.place is None else self.place.address,
+            addresses=self.leads,
+            closes=self.place is None or not self.place.public,
         )
 
     def fingerprints(self) -> dict[str, str]:
@@ -128,7 +178,8 @@ class Observed:
             "_mta-sts": fingerprint(*self.sts),
             "_smtp._tls": fingerprint(*self.tlsrpt),
             "mx": fingerprint(self.mx),
-            "policy": fingerprint(self.hosted),
+            "policy": fingerprint(self.hosted) if not self.copies else fingerprint(self.hosted, *self.copies),
+            "address": fingerprint(*self.address),
         }
 
 
@@ -195,19 +246,35 @@ class World:
                 for key in sites:
                     wanted[key].add(name)
         facts = self._read(wanted)
+        return self._hosted(asked, facts, remembered)
+
+    def _hosted(
+        self,
+        asked: Sequence[_Asked],
+        facts: Mapping[tuple[str, ZoneName], ZoneFacts | Unknown],
+        remembered: Callable[[Domain], Entry | None],
+    ) -> dict[Domain, Observed]:
+        """Read the policy files: of each domain at its host, and at those that senders may still be led to. Each host is asked once."""
+        known = {one.place.domain: remembered(one.place.domain) for one in asked}
+        files = {one.place.domain: _Files.of(one.place, known[one.place.domain], self.hosts) for one in asked}
         by_host: dict[str, list[Domain]] = defaultdict(list)
-        for one in asked:
-            by_host[one.place.host].append(one.place.domain)
-        hosted = {
-            host: self.hosts[host].read(domains, {domain: entry.known(host) for domain in domains if (entry := remembered(domain))})
+        for domain, one in files.items():
+            for host in one.hosts:
+                by_host[host].append(domain)
+        found = {
+            host: self.hosts[host].read(domains, {domain: entry.known(host) for domain in domains if (entry := known[domain])})
             for host, domains in by_host.items()
         }
-        return {
-            one.place.domain: one.observed(
-                facts, hosted[one.place.host].get(one.place.domain), self.hosts[one.place.host].location(one.place.domain)
-            )
-            for one in asked
-        }
+        seen = {}
+        for asker in asked:
+            domain = asker.place.domain
+            one = files[domain]
+            copies = [
+                Copy(host=name, location=self.hosts[name].location(domain), hosted=found[name].get(domain), led=name in one.led)
+                for name in one.hosts[1:]
+            ]
+            seen[domain] = asker.observed(facts, found[one.hosts[0]].get(domain), self.hosts[one.hosts[0]].location(domain), one, copies)
+        return seen
 
     def _find_zones(self, places: Sequence[Place]) -> None:
         """Ask providers that cannot list their zones about every name, several at a time."""
@@ -244,8 +311,33 @@ class World:
             return list(pool.map(lambda key: action(*key), keys))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Files:
+    """Where the policy of a domain is looked for: first the host that serves."""
+
+    hosts: tuple[str, ...]
+    led: frozenset[str]
+    lost: tuple[str, ...]
+    aliases: frozenset[str]
+
+    @classmethod
+    def of(cls, place: Place, entry: Entry | None, hosts: Mapping[str, Host]) -> _Files:
+        """What a move of an earlier look, or of the declaration since, has left open."""
+        if entry is None or not entry.published or set(entry.hosts) <= {place.host}:
+            return cls(hosts=(place.host,), led=frozenset({place.host}), lost=(), aliases=frozenset())
+        there = {name: hosts[name].location(place.domain) for name in (place.host, *entry.hosts) if name in hosts}
+        aliases = frozenset(name for name, location in there.items() if name != place.host and location == there[place.host])
+        open_ = [place.host if name in aliases else name for name in entry.hosts if name in hosts]
+        return cls(
+            hosts=tuple(dict.fromkeys([*open_, place.host])),
+            led=frozenset(open_ or [place.host]),
+            lost=tuple(name for name in entry.hosts if name not in hosts),
+            aliases=aliases,
+        )
+
+
 class _Asked:
-    """The three names of one domain, and in which zones they are."""
+    """The names of one domain, and in which zones they are."""
 
     def __init__(self, place: Place, world: World) -> None:
         self.place = place
@@ -259,7 +351,11 @@ class _Asked:
             try:
                 zone = (self.place.zones or {}).get(kind) or world.zone_of(provider, name)
             except MtastsError as error:
+                if kind == "address" and self.place.address is None:
+                    continue
                 self.unread.extend(d for d in error.diagnostics if d not in self.unread)
+                continue
+            if zone is None and kind == "address" and self.place.address is None:
                 continue
             if zone is None:
                 self._no_zone(provider)
@@ -278,7 +374,12 @@ class _Asked:
             self.homeless.append(problem)
 
     def observed(
-        self, facts: Mapping[tuple[str, ZoneName], ZoneFacts | Unknown], hosted: HostedPolicy | Unknown | None, location: str
+        self,
+        facts: Mapping[tuple[str, ZoneName], ZoneFacts | Unknown],
+        hosted: HostedPolicy | Unknown | None,
+        location: str,
+        files: _Files,
+        copies: Sequence[Copy],
     ) -> Observed:
         domain = self.place.domain
         return Observed(
@@ -287,10 +388,15 @@ class _Asked:
             tlsrpt=self._sites(domain.tlsrpt_record, facts),
             mx=self._mx(str(domain), facts),
             hosted=hosted,
-            host=self.place.host,
+            host=files.hosts[0],
             location=location,
             homeless=tuple(self.homeless),
             unread=tuple(self.unread),
+            address=self._sites(domain.policy_host, facts),
+            place=self.place,
+            copies=tuple(copies),
+            lost=files.lost,
+            aliases=files.aliases,
         )
 
     def _sites(self, name: str, facts: Mapping[tuple[str, ZoneName], ZoneFacts | Unknown]) -> tuple[RecordSite, ...]:

@@ -48,6 +48,7 @@ class Sandbox:
     def __post_init__(self) -> None:
         self.target = MemoryTarget(faults=self.faults, contents=zone("example.com", "mx1.example.com", "mx2.example.com"))
         self.host = MemoryHost(faults=self.faults)
+        self.hosts: dict[str, MemoryHost] = {"local": self.host}
         self.state = MemoryState(faults=self.faults)
         self.text = "domains:\n  example.com:\n"
         self.fetcher: Fetcher | None = None
@@ -57,10 +58,11 @@ class Sandbox:
 
     @property
     def deployment(self) -> Deployment:
+        declaration = declare(self.directory, self.text)
         return Deployment(
-            declaration=declare(self.directory, self.text),
+            declaration=declaration,
             targets={"local": self.target},
-            hosts={"local": self.host},
+            hosts={name: {**self.hosts, "local": self.host}[name] for name in declaration.hosts},
             store=self.state,
             clock=self.clock,
             sleep=lambda _: None,

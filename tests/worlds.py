@@ -7,13 +7,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.dns.interface import Guarantee, unproved
 from mtasts_deploy.errors import HostError, ProviderError, Refused, StateConflict
-from mtasts_deploy.facts import HostedPolicy, KnownPolicies, MxSet, NameFacts, RecordChange, TxtSet, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import (
+    Address,
+    AddressChange,
+    AddressSet,
+    Change,
+    HostedPolicy,
+    KnownPolicies,
+    MxSet,
+    NameFacts,
+    TxtSet,
+    Unknown,
+    ZoneFacts,
+    ZoneName,
+)
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.state.interface import Stored
 
@@ -74,20 +87,22 @@ class MemoryTarget:
         held = self.contents[zone]
         return ZoneFacts(provider=self.name, zone=zone, names={name: held[name] for name in names if name in held}, cuts=self.cuts)
 
-    def write(self, zone: ZoneName, changes: Sequence[RecordChange], prove: Callable[[], None] = unproved) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[Change], prove: Callable[[], None] = unproved) -> None:
         self.faults(f"write {zone}")
         prove()
         held = self.contents[zone]
         for change in changes:
             here = held.get(change.name, NameFacts())
-            if here.txt != change.before:
+            if (here.address if isinstance(change, AddressChange) else here.txt) != change.before:
                 raise Refused(Diagnostic(code="MTS702", message=f"{change.name} changed"))
         for change in changes:
             here = held.get(change.name, NameFacts())
+            if isinstance(change, AddressChange):
+                held[change.name] = replace(here, address=AddressSet(address=change.after, ttl=change.ttl))
+                continue
             foreign = () if here.txt is None else tuple(value for value in here.txt.values if not change.kind.owns(value))
             values = foreign if change.value is None else (*foreign, change.value)
-            txt = TxtSet(values=values, ttl=change.ttl) if values else None
-            held[change.name] = NameFacts(txt=txt, mx=here.mx, others=here.others, cname=here.cname)
+            held[change.name] = replace(here, txt=TxtSet(values=values, ttl=change.ttl) if values else None)
         self.faults(f"wrote {zone}")
 
     def txt(self, name: str) -> tuple[str, ...]:
@@ -103,7 +118,18 @@ class MemoryTarget:
         zone = next(zone for zone in self.contents if name.endswith("." + zone.rstrip(".")))
         here = self.contents[zone].get(name, NameFacts())
         txt = TxtSet(values=values, ttl=ttl) if values else None
-        self.contents[zone][name] = NameFacts(txt=txt, mx=here.mx, others=here.others, cname=here.cname)
+        self.contents[zone][name] = replace(here, txt=txt)
+
+    def set_address(self, name: str, address: Address | None, ttl: int = 3600) -> None:
+        """Lead a policy host somewhere."""
+        zone = next(zone for zone in self.contents if name.endswith("." + zone.rstrip(".")))
+        here = self.contents[zone].get(name, NameFacts())
+        self.contents[zone][name] = replace(here, address=AddressSet(address=address, ttl=ttl) if address else None)
+
+    def address(self, name: str) -> Address | None:
+        """Where a policy host leads."""
+        found = next((held[name].address for held in self.contents.values() if name in held), None)
+        return None if found is None else found.address
 
     def set_mx(self, domain: str, *hosts: str, ttl: int = 3600) -> None:
         """Change the MX records."""
@@ -122,7 +148,7 @@ class MemoryHost:
     faults: Faults = field(default_factory=Faults)
 
     def location(self, domain: Domain) -> str:
-        return f"policies/{domain.policy_host}/.well-known/mta-sts.txt"
+        return f"{'policies' if self.name == 'local' else self.name}/{domain.policy_host}/.well-known/mta-sts.txt"
 
     edge_ttl: int | None = None
     empties: bool = False

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mtasts_deploy.diagnostics import Diagnostic, Severity
-from mtasts_deploy.facts import Fetched
+from mtasts_deploy.facts import Address, Fetched
 from mtasts_deploy.ledger.events import digits_of
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.interface import Fetcher
@@ -37,7 +37,7 @@ class Aim:
     """What must be proved, and until when. `began` is when the proof began, `read_back` the ledger's note that the put was read back.
 
     `edge_ttl`: the seconds for which the host's own edges keep what was there before. `purged`: they were emptied, confirmed. `repair`:
-    the policy only adds hosts or is milder, so a clock that is wrong does not stop it.
+    the policy only adds hosts or is milder, so a clock that is wrong does not stop it. `new`: the address is, so its certificate may come.
     """
 
     wanted: bytes
@@ -47,6 +47,7 @@ class Aim:
     edge_ttl: int | None = None
     purged: bool = False
     repair: bool = False
+    new: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +116,7 @@ def _wrong(aim: Aim, progress: Progress, found: tuple[Diagnostic, ...], now: dat
     codes = frozenset(one.code for one in found)
     count = progress.wrong + 1 if codes == progress.codes else 1
     progress = replace(progress, right=0, wrong=count, codes=codes)
-    hopeless = codes <= _HOPELESS and not progress.cached
+    hopeless = codes <= _HOPELESS and not progress.cached and not aim.new
     after = min(2.0 ** min(count - 1, 10), _SLOWEST)
     if (hopeless and count >= ROW) or now + timedelta(seconds=after) > aim.until:
         return progress, Closed(findings=found)
@@ -180,12 +181,37 @@ def _caching(progress: Progress, due: datetime) -> Diagnostic:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Where the policy of a domain is fetched: at its policy host and, beside it, at other addresses that senders may still have for it; or
+    only `at` the address that it is to have.
+    """
+
+    at: Address | None = None
+    beside: tuple[Address, ...] = ()
+
+    def answers(self, fetcher: Fetcher, domain: Domain, *, known: bool) -> tuple[Fetched, ...]:
+        """One answer for each address. Names among those beside that lead nowhere any more do not count: nobody gets anything there."""
+        if self.at is not None:
+            return fetcher.fetch_at(domain, self.at)
+        found = {one.address: one for one in fetcher.fetch(domain, known=known)}
+        for address in self.beside:
+            for one in fetcher.fetch_at(domain, address):
+                if one.address:
+                    found.setdefault(one.address, one)
+        return tuple(found.values())
+
+
+EVERYWHERE: Final = Asking()
+
+
 @dataclass(slots=True, kw_only=True)
 class Watch:
     """One domain at the barrier. `bodies` are all policies seen there; `end` is how it ended, None while it has not."""
 
     domain: Domain
     aim: Aim
+    asking: Asking = EVERYWHERE
     progress: Progress = field(default_factory=Progress)
     known: bool = False
     due: float = 0.0
@@ -217,7 +243,7 @@ def watch(
             now = ticks()
             for one in [one for one in waiting if one.due <= now]:
                 waiting.remove(one)
-                running[pool.submit(fetcher.fetch, one.domain, known=one.known)] = one
+                running[pool.submit(one.asking.answers, fetcher, one.domain, known=one.known)] = one
             soonest = min((one.due for one in waiting), default=now + APART)
             if not running:
                 pause(min(max(soonest - now, 0.01), APART))

@@ -13,6 +13,13 @@ BEAT: Final = 30.0
 """Seconds between two heartbeats of the lock: a write that takes longer than a lease does not lose it."""
 
 
+class OnStale(Enum):
+    """What it means that some domains of an approved plan are stale."""
+
+    STOP = "stop"
+    SKIP = "skip"
+
+
 class OnError(Enum):
     """What a failing domain means for the others."""
 

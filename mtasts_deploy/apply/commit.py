@@ -11,7 +11,7 @@ from mtasts_deploy.apply.confirm import PATIENCE, confirm, question
 from mtasts_deploy.apply.prepare import not_served, stale
 from mtasts_deploy.apply.report import Outcome, Stage
 from mtasts_deploy.apply.serving import fetch_again
-from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_again
+from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_again, started
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import LeaseLost, MtastsError, Refused
 from mtasts_deploy.facts import HostedPolicy, RecordKind, TxtSet, ZoneName
@@ -91,9 +91,10 @@ def _fetch_once_more(tools: Tools, works: Sequence[Work]) -> dict[Domain, Observ
     seen = look_again(tools, works)
     for work in works:
         wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)
-        found = seen[work.plan.domain].hosted
-        if wanted is not None and not (isinstance(found, HostedPolicy) and found.body == wanted):
-            work.end(tools, Stage.COMMIT, Outcome.STALE, not_served(work, wanted, found))
+        files = seen[work.plan.domain].files.items()
+        wrong = [(host, found) for host, found in files if not (isinstance(found, HostedPolicy) and found.body == wanted)]
+        if wanted is not None and wrong:
+            work.end(tools, Stage.COMMIT, Outcome.STALE, not_served(wrong[0][0], wanted, wrong[0][1]))
     return seen
 
 
@@ -157,11 +158,16 @@ def _push(tools: Tools, push: Push) -> None:
     changes = push.open
     if not changes:
         return
+    domains = [work.plan.domain for work in _works([push])]
+    ended = started(tools, Stage.COMMIT, "put-records", domains)
     try:
         tools.lease.prove()
         tools.world.targets[push.provider].write(push.zone, [change.change for change in changes], tools.lease.prove)
     except MtastsError as error:
         push.error = error
+    finding = None if push.error is None else push.error.diagnostics[0]
+    for domain in domains:
+        ended(domain, "done" if finding is None else "failed", finding=finding)
     if not isinstance(push.error, Refused | LeaseLost):
         for work, _ in push.changes:
             work.begun = work.begun or work.open

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.apply.serving import barrier
-from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, in_parallel, look_again, note, report
+from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, hosts_of, in_parallel, look_again, note, report, started
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError, LeaseLost
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
 from mtasts_deploy.ledger.events import Look, changing, digits_of, placed, putting, read_back, removed, saw, stored, taking_back
 from mtasts_deploy.ledger.model import Entry
+from mtasts_deploy.ledger.ways import given_up, preparing
 from mtasts_deploy.observe import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Barrier, PutPolicy, RemovePolicy
@@ -72,7 +74,7 @@ def _compare(tools: Tools, work: Work, seen: Observed) -> None:
         work.end(tools, Stage.PREPARE, Outcome.UNKNOWN, *seen.unknown)
         return
     now = seen.fingerprints()
-    differing = [name for name, mark in now.items() if work.plan.inputs.get(name) != mark]
+    differing = [name for name, mark in now.items() if work.plan.inputs.get(name) != mark and not (name == "address" and work.led)]
     if differing:
         work.end(tools, Stage.PREPARE, Outcome.STALE, stale(work.plan.domain, differing))
 
@@ -112,17 +114,22 @@ _WORDS: Final = {
     "_smtp._tls": "the _smtp._tls record",
     "mx": "the MX records",
     "policy": "the served policy",
+    "address": "the address of the policy host",
     "settings": "the declaration",
     "ledger": "the ledger",
 }
 
 
+def changed_things(what: Sequence[str]) -> str:
+    """The names of plan inputs, for people."""
+    return " and ".join(_WORDS.get(name, name) for name in what)
+
+
 def stale(domain: Domain, what: Sequence[str]) -> Diagnostic:
     """The world has moved since the plan was made: `what` are the names of plan inputs, or words for people."""
-    changed = " and ".join(_WORDS.get(name, name) for name in what)
     return Diagnostic(
         code="MTS702",
-        message=f"{changed} changed since the plan was made; the domain is left as it is",
+        message=f"{changed_things(what)} changed since the plan was made; the domain is left as it is",
         domain=str(domain),
         hint="Run `deploy plan` again and look at what it says now.",
     )
@@ -133,29 +140,47 @@ def _note(tools: Tools, work: Work, seen: Observed) -> Entry:
     now = tools.clock()
     entry = tools.book.entry(work.plan.domain)
     before = before_of(tools, seen, work.plan.change_of(RecordKind.TLSRPT))
-    without = entry = taking_back(entry) if tools.rollback else changing(entry, before)
+    if not work.plan.moves:  # a move changes no policy, so there is nothing to go back to
+        entry = taking_back(entry) if tools.rollback else changing(entry, before)
+    if "MTS423" in work.plan.lifted:
+        entry = given_up(entry, seen.lost, work.place.host)
+    without = entry
+    if work.plan.moves:
+        entry = _prepared(work, seen, entry, now)
     put = next((step for step in work.plan.steps if isinstance(step, PutPolicy)), None)
     if put is not None:
         entry = putting(entry, put.body, now)
-    tools.book.set(work.plan.domain, placed(entry, work.place.dns, work.place.host))
+    tools.book.set(work.plan.domain, placed(entry, work.place.dns, entry.host if entry.published else work.place.host))
     return without
 
 
+def _prepared(work: Work, seen: Observed, entry: Entry, now: datetime) -> Entry:
+    """Before the first copy: senders may be led to the new host, by the new address or, where that is not managed, by the present one."""
+    address, ttl = max(seen.leads.items(), key=lambda item: item[1])
+    if work.place.address is not None:
+        address, ttl = work.place.address, work.settings.ttl
+    return preparing(entry, work.place.host, address, ttl, now, put=False)
+
+
 def _put(tools: Tools, work: Work, refused: list[Work], lost: list[LeaseLost]) -> None:
-    host = tools.world.hosts[work.place.host]
+    domain, written = work.plan.domain, False
     for step in work.plan.steps:
+        if not isinstance(step, PutPolicy | RemovePolicy):
+            continue
+        ended = started(tools, Stage.PREPARE, "put-policy" if isinstance(step, PutPolicy) else "remove-policy", [domain])
         try:
+            tools.lease.prove()
+            work.begun = True
             if isinstance(step, PutPolicy):
-                tools.lease.prove()
-                work.begun = True
-                host.put(work.plan.domain, step.body, step.before)
-            elif isinstance(step, RemovePolicy):
-                tools.lease.prove()
-                work.begun = True
-                host.remove(work.plan.domain, step.before)
+                tools.world.hosts[step.host].put(domain, step.body, step.before)
+            else:
+                tools.world.hosts[step.host].remove(domain, step.before)
+            written = True
+            ended(domain)
         except HostError as error:
-            if not error.written:
-                work.begun = False
+            ended(domain, "failed", finding=error.diagnostics[0])
+            if not error.written and not written:
+                work.begun = work.led
                 refused.append(work)
             work.end(tools, Stage.PREPARE, Outcome.FAILED, *error.diagnostics)
             return
@@ -175,8 +200,11 @@ def _purge(tools: Tools, works: Sequence[Work]) -> None:
         if tools.stop.requested:
             raise _Interrupted
 
-    for name in dict.fromkeys(work.place.host for work in works):
-        group = [work for work in works if work.place.host == name]
+    hosts = [(work, hosts_of(tools, work)) for work in works]
+    for work in works:
+        work.purged = True
+    for name in dict.fromkeys(name for _, names in hosts for name in names):
+        group = [work for work, names in hosts if name in names and work.open]
         try:
             purged = tools.world.hosts[name].purge([work.plan.domain for work in group], waiting)
         except HostError as error:
@@ -187,7 +215,7 @@ def _purge(tools: Tools, works: Sequence[Work]) -> None:
                 work.end(tools, Stage.PREPARE, Outcome.INTERRUPTED)
         else:
             for work in group:
-                work.purged = purged
+                work.purged = work.purged and purged
 
 
 def _read_back(tools: Tools, works: Sequence[Work]) -> None:
@@ -197,35 +225,44 @@ def _read_back(tools: Tools, works: Sequence[Work]) -> None:
     for work in works:
         found = fresh[work.plan.domain]
         entry = tools.book.entry(work.plan.domain)
-        if isinstance(found, HostedPolicy):
-            entry = saw(entry, Look(bodies=(found.body,)), now)
-            entry = (stored if work.place.https else read_back)(entry, found.body, now, found.mark)
-        elif found is None:
+        bodies = {file.body if isinstance(file, HostedPolicy) else None for file in found.values()}
+        files = [file for file in found.values() if isinstance(file, HostedPolicy)]
+        entry = saw(entry, Look(bodies=tuple(file.body for file in files)), now)
+        if len(bodies) == 1 and files:
+            shown = found.get(entry.host)
+            mark = shown.mark if isinstance(shown, HostedPolicy) else None
+            entry = (stored if work.place.https else read_back)(entry, files[0].body, now, mark)
+        elif not any(found.values()):
             entry = removed(entry, now)
         tools.book.set(work.plan.domain, entry)
         wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)
-        if wanted is not None and not (isinstance(found, HostedPolicy) and found.body == wanted):
-            work.end(tools, Stage.PREPARE, Outcome.FAILED, not_served(work, wanted, found))
+        wrong = [(host, file) for host, file in found.items() if not (isinstance(file, HostedPolicy) and file.body == wanted)]
+        if wanted is not None and wrong:
+            work.end(tools, Stage.PREPARE, Outcome.FAILED, not_served(wrong[0][0], wanted, wrong[0][1]))
         elif _puts(work) and not (work.place.https and wanted is not None):
             report(tools, Event(stage=Stage.PREPARE, what="done", domain=work.plan.domain, text="policy is served"))
 
 
-def fetch(tools: Tools, works: Sequence[Work]) -> dict[Domain, HostedPolicy | Unknown | None]:
-    """What each domain's host serves now."""
-    found: dict[Domain, HostedPolicy | Unknown | None] = {}
-    for name in dict.fromkeys(work.place.host for work in works):
-        found.update(tools.world.hosts[name].read([work.plan.domain for work in works if work.place.host == name]))
-    return {work.plan.domain: found.get(work.plan.domain) for work in works}
+def fetch(tools: Tools, works: Sequence[Work]) -> dict[Domain, dict[str, HostedPolicy | Unknown | None]]:
+    """What is at each host of each domain now."""
+    hosts = {work.plan.domain: hosts_of(tools, work) for work in works}
+    found: dict[Domain, dict[str, HostedPolicy | Unknown | None]] = {domain: {} for domain in hosts}
+    for name in dict.fromkeys(name for names in hosts.values() for name in names):
+        group = [domain for domain, names in hosts.items() if name in names]
+        files = tools.world.hosts[name].read(group)
+        for domain in group:
+            found[domain][name] = files.get(domain)
+    return found
 
 
-def not_served(work: Work, wanted: bytes, found: HostedPolicy | Unknown | None) -> Diagnostic:
+def not_served(host: str, wanted: bytes, found: HostedPolicy | Unknown | None) -> Diagnostic:
     """The barrier does not open: say what is served instead."""
     if isinstance(found, Unknown):
         return found.reason
     instead = "no file is there" if found is None else f"other bytes are there (sha256 {digits_of(found.body)}…)"
     return Diagnostic(
         code="MTS704",
-        message=f"the planned policy (sha256 {digits_of(wanted)}…) is not what {work.place.host} serves: {instead}; no record was moved",
+        message=f"the planned policy (sha256 {digits_of(wanted)}…) is not what {host} serves: {instead}; no record was moved",
         hint="Find out who else writes there, then run `deploy apply` again.",
         ref="RFC 8461 §8.1",
     )

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.commit import commit
 from mtasts_deploy.apply.confirm import confirm, question
+from mtasts_deploy.apply.moving import close_ways, put_addresses
 from mtasts_deploy.apply.prepare import prepare
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.serving import preflight
+from mtasts_deploy.apply.waves import Share, portions
 from mtasts_deploy.apply.work import Tools, Work, note, report
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.ledger.codec import shard_of
@@ -25,13 +28,29 @@ from mtasts_deploy.rfc.names import Domain
 _GOOD = (Outcome.DONE, Outcome.WAITING, Outcome.UNCHANGED, Outcome.TAKEN_BACK, Outcome.UNCONFIRMED)
 
 
+class Choices(Protocol):
+    """How a run goes, as far as the stages need to know: what a failing domain means, and how far each wave goes."""
+
+    @property
+    def on_error(self) -> OnError:
+        """What a failing domain means for the others."""
+
+    @property
+    def waves(self) -> Sequence[Share]:
+        """Up to how many domains each wave goes; none: all at once."""
+
+    @property
+    def max_failures(self) -> Share:
+        """With more failures than that there is no further wave."""
+
+
 def run(
     tools: Tools,
     plan: Plan,
     works: Sequence[Work],
     seen: Mapping[Domain, Observed],
     places: Mapping[Domain, Place],
-    on_error: OnError,
+    options: Choices,
     take_back: Callable[[Sequence[Work]], Sequence[Work]],
 ) -> Result:
     """Carry the plan out. `works` are its acting domains, `seen` the looks that it was made from (noted before anything is changed).
@@ -39,6 +58,7 @@ def run(
     `take_back` gives the works that take back what these domains have changed; it is used with `rollback` only. Raises `StateError` and
     `LeaseLost`: then the run must not write any more, and every domain is in a valid state that the next apply finishes.
     """
+    on_error = options.on_error
     outcomes = _left_out(tools, plan)
     _remember(tools, plan, seen, places)
     notes = _ask_about_open(tools, plan, seen, places, outcomes)
@@ -48,16 +68,49 @@ def run(
         return _result(tools, outcomes, works, notes)
     # Repairs first; then by shard of the ledger, so that a portion of the run writes few shards.
     works = sorted(works, key=lambda work: (not work.plan.repair, shard_of(str(work.plan.domain))))
-    preflight(tools, works)
-    if on_error is not OnError.CONTINUE:
-        _hold(tools, works, Stage.LOOK)
-    prepare(tools, works)
-    if on_error is not OnError.CONTINUE:
-        _hold(tools, works, Stage.PREPARE)
-    commit(tools, works)
+    waves = portions(works, options.waves) or [works]
+    for number, wave in enumerate(waves, 1):
+        if len(waves) > 1:
+            said = f"wave {number} of {len(waves)}: {len(wave)} domains"
+            report(tools, Event(stage=Stage.PREPARE, what="wave", text=said))
+        _carry_out(tools, wave, on_error)
+        if number < len(waves) and (held := _too_many(works, options, number, len(waves))) is not None:
+            for work in works:
+                if work.open:
+                    work.end(tools, Stage.PREPARE, Outcome.HELD)
+            notes = [*notes, held]
+            break
     if on_error is OnError.ROLLBACK and any(work.outcome not in _GOOD for work in works) and not tools.stop.requested:
         return _taken_back(tools, outcomes, works, take_back, notes)
     return _result(tools, outcomes, works, notes)
+
+
+def _carry_out(tools: Tools, works: Sequence[Work], on_error: OnError) -> None:
+    """The stages, over one wave."""
+    preflight(tools, works)
+    put_addresses(tools, works, moves=False)
+    if on_error is not OnError.CONTINUE:
+        _hold(tools, works, Stage.LOOK)
+    prepare(tools, works)
+    put_addresses(tools, works, moves=True)
+    if on_error is not OnError.CONTINUE:
+        _hold(tools, works, Stage.PREPARE)
+    commit(tools, works)
+
+
+def _too_many(works: Sequence[Work], options: Choices, number: int, waves: int) -> Diagnostic | None:
+    """Why there is no further wave, if so. A signal is not a failure: it stops the stages by itself."""
+    failed = sum(not work.open and work.outcome not in _GOOD and work.outcome is not Outcome.INTERRUPTED for work in works)
+    limit = options.max_failures.of(len(works)) if options.on_error is OnError.CONTINUE else 0
+    if failed <= limit:
+        return None
+    left = sum(work.open for work in works)
+    return Diagnostic(
+        code="MTS709",
+        message=f"stopped after wave {number} of {waves}: {failed} domains failed, and --max-failures is {options.max_failures}; "
+        f"{left} domains were held back, nothing was changed for them",
+        hint="Mend what failed, then run the same command again: it goes on with the rest.",
+    )
 
 
 def _left_out(tools: Tools, plan: Plan) -> dict[Domain, Outcome]:
@@ -88,6 +141,7 @@ def _remember(tools: Tools, plan: Plan, seen: Mapping[Domain, Observed], places:
         entry = tools.book.get(domain)
         if entry is not None and entry.taken_back and domain not in asks_back and not tools.rollback:
             tools.book.set(domain, declared_anew(entry))
+    close_ways(tools, seen)
     tools.book.save(tools.lease.prove)
 
 
@@ -138,7 +192,7 @@ def _taken_back(
     notes: Sequence[Diagnostic],
 ) -> Result:
     """Take back what this run has changed, through the same stages."""
-    changed = [work for work in works if work.begun]
+    changed = [work for work in works if work.begun and not work.plan.moves]  # a move has brought no new bytes
     back = list(take_back(changed))
     reverse = replace(tools, rollback=True)
     prepare(reverse, back)

@@ -5,17 +5,18 @@ Only domains with `confirm: https`. Whatever a fetch shows goes into the ledger,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from mtasts_deploy.apply.barrier import Aim, Closed, Passed, Watch, skew, watch, wrong
+from mtasts_deploy.apply.barrier import Aim, Asking, Closed, Passed, Watch, skew, watch, wrong
 from mtasts_deploy.apply.report import Event, Outcome, Stage
-from mtasts_deploy.apply.work import Tools, Work, in_parallel, report
+from mtasts_deploy.apply.work import Tools, Work, hosts_of, in_parallel, report, started
 from mtasts_deploy.declaration.model import Confirm
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import Fetched
 from mtasts_deploy.ledger.events import Look, digits_of, read_back, saw
+from mtasts_deploy.ledger.ways import open_addresses
 from mtasts_deploy.plan.model import Barrier, PutPolicy
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.interface import Fetcher
@@ -24,6 +25,8 @@ from mtasts_deploy.sender.interface import Fetcher
 _UNMENDED: Final = frozenset(
     f"MTS{number}" for number in (500, 501, 502, 510, 511, 512, 513, 514, 515, 516, 518, 520, 550, 551, 552, 553, 554)
 )
+# What a server shows that has no certificate for a name yet; it gets one when the name leads to it (ACME, RFC 8555).
+_UNCERTIFIED: Final = frozenset({"MTS510", "MTS511", "MTS512", "MTS513", "MTS514", "MTS518"})
 _UNKNOWN: Final = frozenset({"MTS501", "MTS502", "MTS552", "MTS553", "MTS554"})
 
 
@@ -42,7 +45,7 @@ def preflight(tools: Tools, works: Sequence[Work]) -> None:
 
     A repair is never held up here: whoever looks must be able to find it.
     """
-    asked = by_https(works)
+    asked = [work for work in by_https(works) if not _new(tools, work) and not work.plan.moves]
     for work, answers in _fetched(tools, asked, stoppable=True):
         work.progress = work.progress.seeing(answers)
         broken = [one.problem for one in answers if one.problem is not None and one.problem.code in _UNMENDED]
@@ -58,12 +61,25 @@ def preflight(tools: Tools, works: Sequence[Work]) -> None:
         tools.book.save(tools.lease.prove)
 
 
+def _new(tools: Tools, work: Work) -> bool:
+    """Is the address ours and nothing published yet? Then what is wrong there now may still come right by itself."""
+    return work.place.address is not None and not tools.book.entry(work.plan.domain).published
+
+
+def _asking(tools: Tools, work: Work) -> Asking:
+    """A move is proved at the new address; after it, a policy is proved wherever senders may still be led."""
+    at = next((step.at for step in work.plan.steps if isinstance(step, Barrier)), None)
+    beside = open_addresses(tools.book.entry(work.plan.domain), tools.clock())
+    return Asking(at=at) if at is not None else Asking(beside=beside if len(beside) > 1 else ())
+
+
 def barrier(tools: Tools, works: Sequence[Work]) -> None:
     """Hold these domains until senders get their policies. Those whose time is up end; their records stay."""
     asked = by_https(works)
     if not asked:
         return
     watches = {work.plan.domain: _watch(tools, work) for work in asked}
+    ended = started(tools, Stage.PREPARE, "barrier", watches)
 
     def going() -> bool:
         tools.lease.prove()
@@ -84,7 +100,7 @@ def barrier(tools: Tools, works: Sequence[Work]) -> None:
         parallelism=tools.parallelism,
     )
     for work in asked:
-        _ended(tools, work, watches[work.plan.domain])
+        _ended(tools, work, watches[work.plan.domain], ended)
 
 
 def _watch(tools: Tools, work: Work) -> Watch:
@@ -97,14 +113,15 @@ def _watch(tools: Tools, work: Work) -> Watch:
         began=now,
         until=now + tools.patience,
         read_back=None if known is None else known.read_back,
-        edge_ttl=tools.world.hosts[work.place.host].edge_ttl,
+        edge_ttl=max((ttl for name in hosts_of(tools, work) if (ttl := tools.world.hosts[name].edge_ttl) is not None), default=None),
         purged=work.purged,
         repair=work.plan.repair,
+        new=_new(tools, work),
     )
-    return Watch(domain=work.plan.domain, aim=aim, progress=work.progress)
+    return Watch(domain=work.plan.domain, aim=aim, asking=_asking(tools, work), progress=work.progress)
 
 
-def _ended(tools: Tools, work: Work, one: Watch) -> None:
+def _ended(tools: Tools, work: Work, one: Watch, ended: Callable[..., None]) -> None:
     now = tools.clock()
     entry = saw(tools.book.entry(one.domain), Look(bodies=tuple(one.bodies)), now)
     work.progress = replace(one.progress, right=0, wrong=0)
@@ -112,13 +129,23 @@ def _ended(tools: Tools, work: Work, one: Watch) -> None:
     match one.end:
         case None:
             work.end(tools, Stage.PREPARE, Outcome.INTERRUPTED)
+        case Closed() if one.aim.new and all(finding.code in _UNCERTIFIED for finding in one.end.findings):
+            _await_certificate(tools, work, one.end.findings[0])
         case Closed():
+            ended(one.domain, "failed", finding=one.end.findings[0])
             work.end(tools, Stage.PREPARE, Outcome.FAILED, *one.end.findings)
         case Passed():
             # What was there before is gone everywhere, as far as anybody can tell.
             entry = read_back(entry, one.aim.wanted, now)
-            report(tools, Event(stage=Stage.PREPARE, what="done", domain=one.domain, text="policy is served"))
+            ended(one.domain, text="policy is served")
     tools.book.set(one.domain, entry)
+
+
+def _await_certificate(tools: Tools, work: Work, why: Diagnostic) -> None:
+    """No record names the policy yet, so nobody misses it: the next apply goes on."""
+    text = f"certificate: the policy host has none that senders accept yet ({why.code} {why.message}); the next apply looks again"
+    report(tools, Event(stage=Stage.PREPARE, what="waiting", domain=work.plan.domain, text=text))
+    work.end(tools, Stage.PREPARE, Outcome.WAITING)
 
 
 def fetch_again(tools: Tools, works: Sequence[Work]) -> None:
@@ -144,10 +171,9 @@ def _fetched(tools: Tools, works: Sequence[Work], *, stoppable: bool = False) ->
             return
         domain = work.plan.domain
         tools.lease.prove()  # a slow host must not make the lease run out unseen
-        answers[domain] = fetcher.fetch(domain, known=bool(tools.book.entry(domain).ids))
+        answers[domain] = asking[domain].answers(fetcher, domain, known=bool(tools.book.entry(domain).ids))
 
-    for work in works:  # the book is for one thread: read its shards before
-        tools.book.entry(work.plan.domain)
+    asking = {work.plan.domain: _asking(tools, work) for work in works}  # the book is for one thread: its shards are read before
     in_parallel(tools, fetch, works)
     now = tools.clock()
     asked = [work for work in works if work.plan.domain in answers]

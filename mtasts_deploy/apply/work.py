@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from mtasts_deploy.apply.barrier import Progress
 from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.choices import PATIENCE, Stop
-from mtasts_deploy.apply.report import Event, Outcome, Stage
+from mtasts_deploy.apply.report import Event, Outcome, Stage, as_json
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.facts import HostedPolicy, RecordKind
+from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
 from mtasts_deploy.ledger.events import confirmed, digits_of, placed, read_back, saw, stored, written_by_us
 from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.observe import Observed, Place, World
-from mtasts_deploy.plan.model import DomainPlan, SiteChange
+from mtasts_deploy.plan.model import DomainPlan, PutPolicy, RemovePolicy, SiteChange
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.interface import Fetcher, NameServers
 
@@ -46,7 +46,7 @@ class Tools:
     """All that a run works with. `clock` gives the time in UTC, whole seconds; `ticks` seconds that only grow; `pause` takes seconds.
 
     `fetcher` may be None where no policy is confirmed by fetching it, `name_servers` where no record is in a zone that they serve.
-    `patience` is how long the barrier waits.
+    `patience` is how long the barrier waits. `plan` is the digest of the plan that is carried out.
     """
 
     run: str
@@ -64,12 +64,13 @@ class Tools:
     pause: Callable[[float], None] = time.sleep
     parallelism: int = 10
     rollback: bool = False
+    plan: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
 class Work:
-    """One domain on its way. `begun`: something in the world was changed for it. `progress`: what is known about caches of its policy,
-    `purged`: those in front of its host have forgotten it since it was put.
+    """One domain on its way. `begun`: something in the world was changed for it; `led`: its address was. `progress`: what is known about
+    caches of its policy, `purged`: those in front of its hosts have forgotten it since it was put.
     """
 
     plan: DomainPlan
@@ -77,6 +78,7 @@ class Work:
     place: Place
     outcome: Outcome | None = None
     begun: bool = False
+    led: bool = False
     progress: Progress = field(default_factory=Progress)
     purged: bool = False
     findings: list[Diagnostic] = field(default_factory=list)
@@ -100,20 +102,26 @@ class Work:
 
 def report(tools: Tools, event: Event) -> None:
     """Tell the world and the run log."""
+    event = replace(event, run=tools.run, at=tools.clock())
     tools.emit(event)
-    warning = tools.log.write(
-        {
-            "at": tools.clock().isoformat(),
-            "stage": event.stage.value,
-            "what": event.what,
-            "domain": str(event.domain) if event.domain else None,
-            "text": event.text or None,
-            "code": event.finding.code if event.finding else None,
-            "message": event.finding.message if event.finding else None,
-        }
-    )
+    warning = tools.log.write(as_json(event))
     if warning is not None:
         tools.emit(Event(stage=event.stage, what="warning", finding=warning))
+
+
+def started(tools: Tools, stage: Stage, step: str, domains: Iterable[Domain]) -> Callable[..., None]:
+    """Tell that a step begins for these domains; to be called with each domain when it has ended, and with how: `what` is `done` or
+    `failed`.
+    """
+    began = tools.ticks()
+    for domain in domains:
+        report(tools, Event(stage=stage, what="started", domain=domain, step=step))
+
+    def ended(domain: Domain, what: str = "done", *, text: str = "", finding: Diagnostic | None = None) -> None:
+        seconds = round(tools.ticks() - began, 3)
+        report(tools, Event(stage=stage, what=what, domain=domain, step=step, seconds=seconds, text=text, finding=finding))
+
+    return ended
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -153,8 +161,22 @@ def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
         entry = written_by_us(entry)
     entry = saw(entry, seen.look(), now)
     if entry.ids or entry.policies:
-        entry = placed(entry, place.dns, place.host)
+        entry = placed(entry, place.dns, serving(entry, place, seen))
     tools.book.set(seen.domain, settle(entry, seen, now, https=place.https, public=place.public))
+
+
+def serving(entry: Entry, place: Place, seen: Observed) -> str:
+    """The host whose file counts as the served one: the declared one as soon as senders are led to it, with the same bytes there."""
+    if not entry.published or seen.host == place.host:
+        return place.host
+    copy = next((copy for copy in seen.copies if copy.host == place.host and copy.led), None)
+    same = copy is not None and isinstance(copy.hosted, HostedPolicy) and isinstance(seen.hosted, HostedPolicy)
+    arrived = place.address is None or set(seen.leads) == {place.address}
+    return place.host if same and arrived and copy is not None and _body(copy.hosted) == _body(seen.hosted) else seen.host
+
+
+def _body(file: HostedPolicy | Unknown | None) -> bytes | None:
+    return file.body if isinstance(file, HostedPolicy) else None
 
 
 def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, public: bool = False) -> Entry:
@@ -163,12 +185,20 @@ def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, 
     `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so. `public`: what the
     provider holds is not yet what name servers give, so other ids are gone when `confirm` says so.
     """
-    if isinstance(seen.hosted, HostedPolicy):
-        entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark)
+    bodies = {_body(file) for file in seen.files.values()}
+    if len(bodies) == 1 and isinstance(seen.hosted, HostedPolicy):  # while a host that may be asked has other bytes, those are not gone
+        entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark if seen.host == entry.host else None)
     live = [site.ours(RecordKind.STS) for site in seen.sts]
     if not public and len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):
         entry = confirmed(entry, seen.ids[0][0], now)
     return entry
+
+
+def hosts_of(tools: Tools, work: Work) -> tuple[str, ...]:
+    """The hosts that must have the planned policy: those where it is put, and all that senders may be led to."""
+    named = [step.host for step in work.plan.steps if isinstance(step, PutPolicy | RemovePolicy)]
+    led = [host for host in tools.book.entry(work.plan.domain).hosts if host in tools.world.hosts]
+    return tuple(dict.fromkeys([*named, *led])) or (work.place.host,)
 
 
 def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before:
@@ -183,4 +213,5 @@ def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before
         sts=bool(seen.ids) or tools.book.entry(seen.domain).to_publish is not None,
         tlsrpt=live[0] if tlsrpt is not None and live else None,
         tlsrpt_changed=tlsrpt is not None,
+        plan=tools.plan,
     )

@@ -66,6 +66,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "(UDP and TCP, port 53).",
     ),
     Entry(
+        code="MTS709",
+        title="A run stopped between two waves",
+        why="More domains failed than `--max-failures` allows, so the rest was not begun. All of them are in a valid state.",
+        fix="Mend what failed, then run the same command again: it goes on with the rest.",
+        good="deploy apply --wave 1%,10%,100% --max-failures 2",
+    ),
+    Entry(
         code="MTS761",
         title="A file of the ledger cannot be read",
         why="The ledger knows what senders may still hold. Without it an id could be used again for other bytes, so nothing is done "
@@ -82,7 +89,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         code="MTS771",
-        title="A file is no plan, or it is damaged",
+        title="A file is no plan",
         why="A saved plan is applied exactly as it was read by people, or not at all.",
         fix="Make a new one: `deploy plan --out plan.json`. Do not edit plan files.",
         bad="deploy plan > plan.json && deploy apply plan.json",
@@ -100,5 +107,42 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="The file was changed after it was made, by hand or on its way. What was approved is not what would be done, so nothing is "
         "done.",
         fix="Make a new one: `deploy plan --out plan.json`. Look at how the file travels between the two steps of your pipeline.",
+    ),
+    Entry(
+        code="MTS764",
+        title="A plan file is truncated",
+        why="Its end is missing: it was copied half, or the disk was full. What is left of it is not what was approved.",
+        fix="Copy it again, or make a new one: `deploy plan --out plan.json`.",
+    ),
+    Entry(
+        code="MTS765",
+        title="A plan was made from other settings",
+        why="The declaration here is not the one that the plan was made from, so nobody has approved what the two would give together.",
+        fix="Apply a plan with the same commit of the declaration that it was made from, or make a new one.",
+        good="deploy plan --out plan.json && deploy apply plan.json",
+    ),
+    Entry(
+        code="MTS766",
+        title="A saved plan is stale",
+        why="Something that the plan rests on has changed since it was made: a record, a policy, the MX records, the ledger. What was "
+        "approved may no longer be right, so nothing of it was done, exit code 5.",
+        fix="Make a new plan. `--on-stale skip` applies what is not stale, and still exits with 5.",
+        good="deploy apply plan.json --on-stale skip",
+    ),
+    Entry(
+        code="MTS767",
+        title="The plan is not the expected one",
+        why="`--expect` names the digest of the plan that was looked at. The one that would be carried out now has other steps, so nothing "
+        "was done, exit code 5. The digest covers steps only: no times, paths or versions.",
+        fix="Look at the new plan, and approve that one.",
+        good="deploy apply --expect $(deploy plan --format json | jq -r .digest)",
+    ),
+    Entry(
+        code="MTS768",
+        title="A plan whose own run ended half-way no longer fits",
+        why="A run of this plan was interrupted. As long as what is left is a part of what was approved, the same plan goes on; here "
+        "something else is needed now: somebody else has changed what that run had done, or what it was going to do.",
+        fix="Make a new plan; it holds what is left to do. What is published is valid meanwhile.",
+        good="deploy plan --out plan.json && deploy apply plan.json",
     ),
 )

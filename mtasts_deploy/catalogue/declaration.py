@@ -285,6 +285,31 @@ _REFERENCES: tuple[Entry, ...] = (
         why=_UNUSED + "A guard that was lifted for some time protects again, and the entry would say otherwise.",
         fix="Remove the entry, or set a later day if the guard must stay lifted.",
     ),
+    Entry(
+        code="MTS162",
+        title="`address` does not say where the policy host leads",
+        why=_UNUSED + "The policy host (`mta-sts.` and the domain) is either an alias of another name or has addresses of its own: no "
+        "other record can stand beside a CNAME, and without either the name would lead nowhere.",
+        fix="Write `cname` alone, or `a` and `aaaa`, at least one of them with an address.",
+        bad="address: {cname: policies.example.net, a: [192.0.2.1]}",
+        good="address: {cname: policies.example.net}",
+        ref="RFC 1034 §3.6.2",
+    ),
+    Entry(
+        code="MTS163",
+        title="An IP address in `address` cannot be used",
+        why=_UNUSED + "`a` takes IPv4 addresses and `aaaa` IPv6 addresses, without a prefix length, port or zone.",
+        fix="Write the address as 192.0.2.1 or 2001:db8::1, under the key of its kind.",
+        bad="address: {a: [2001:db8::1]}",
+        good="address: {aaaa: [2001:db8::1]}",
+    ),
+    Entry(
+        code="MTS164",
+        title="`address` cannot be managed where octodns-sync writes",
+        why=_UNUSED + "With `dns: plugin` octodns-sync owns the zone: it removes what its sources do not have, and the address of the "
+        "policy host must not come and go.",
+        fix="Remove `address`, and write the address records of `mta-sts` into the sources of octodns-sync.",
+    ),
 )
 
 _POLICY: tuple[Entry, ...] = (

@@ -224,6 +224,16 @@ ENTRIES: tuple[Entry, ...] = (
         good="octodns: config/production.yaml",
     ),
     Entry(
+        code="MTS487",
+        title="The address of the policy host cannot stand beside other records",
+        why="No other record can stand beside a CNAME, and an ALIAS is an address already. Records of other types at the name are never "
+        "touched. " + _UNWRITTEN,
+        fix="Remove those records, or declare `address` with `a` and `aaaa`.",
+        bad="mta-sts: [{type: CAA, …}, {type: A, …}] and address: {cname: policies.example.net}",
+        good="address: {a: [192.0.2.1]}",
+        ref="RFC 1034 §3.6.2",
+    ),
+    Entry(
         code="MTS702",
         title="A record changed since it was planned",
         why="Somebody else wrote it after the plan was made, and writing now would undo that. " + _UNWRITTEN,

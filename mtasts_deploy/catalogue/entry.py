@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Entry:
     """One code: `title` names the situation without user values, `why` says what happens to mail, `fix` what to do.
 
-    `bad` and `good` are short examples (YAML, a record, a policy or a command); `ref` cites the RFC section or is empty.
+    `bad` and `good` are short examples (YAML, a record, a policy or a command); `ref` cites the RFC section or is empty. `reported` is the
+    result type under which senders tell of it in TLS reports (RFC 8460 §4.3), if they do.
     """
 
     code: str
@@ -19,3 +20,4 @@ class Entry:
     bad: str = ""
     good: str = ""
     ref: str = ""
+    reported: str = ""

@@ -193,4 +193,22 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fix="Nothing, if the file may be replaced. Else find out who wrote it, and declare `sts: elsewhere`.",
         ref="RFC 8461 §3.2",
     ),
+    Entry(
+        code="MTS422",
+        title="`address` would replace an address that this tool did not put there",
+        why="Somebody else has led the policy host there, perhaps to a server that other names use as well. " + _STAYS,
+        fix="Declare the address that is there, and apply: from then on it is managed, and can be changed. If it may go at once, "
+        "`--allow MTS422=DOMAIN` replaces it. A live policy is copied to the new place and proved there first.",
+        bad="example.com: {address: {cname: new.example.net}}    (and mta-sts.example.com is a CNAME to old.example.net)",
+        good="example.com: {address: {cname: old.example.net}}    (then apply, then change it)",
+    ),
+    Entry(
+        code="MTS423",
+        title="A host that may still serve the policy is not declared any more",
+        why="Senders may have an address in their caches that leads to the old host, or the policy host still leads there. They would find "
+        "the new id in DNS and fetch an old policy, which they then keep under the new id. " + _STAYS,
+        fix="Leave the old host under `hosts:` until `deploy plan` says that nobody is led there any more. If it is gone already, or the "
+        "same address is served from elsewhere now, `--allow MTS423=DOMAIN` goes on without it.",
+        ref="RFC 8461 §8.1",
+    ),
 )

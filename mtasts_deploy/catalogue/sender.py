@@ -1,4 +1,4 @@
-"""The codes of DNS and the policy host as a sender sees them: MTS500 to MTS569."""
+"""The codes of DNS and the policy host as a sender sees them: MTS500 to MTS555."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ _NO_POLICY: Final = (
     "A sender that asks this address gets no policy: it delivers as if there were none, or goes on with the one that it holds. "
     "TLS reports call it "
 )
-_FETCH: Final = _NO_POLICY + "`sts-policy-fetch-error`."
-_WEBPKI: Final = _NO_POLICY + "`sts-webpki-invalid`."
+_FETCH_ERROR: Final = "sts-policy-fetch-error"
+_WEBPKI_INVALID: Final = "sts-webpki-invalid"
+_FETCH: Final = f"{_NO_POLICY}`{_FETCH_ERROR}`."
+_WEBPKI: Final = f"{_NO_POLICY}`{_WEBPKI_INVALID}`."
 _AT: Final = "RFC 8461 §3.3"
 
 ENTRIES: Final[tuple[Entry, ...]] = (
@@ -21,6 +23,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="No web server listens there on port 443. " + _FETCH,
         fix="Start the web server, or remove the address from DNS: senders pick any address of `mta-sts.DOMAIN`.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS501",
@@ -28,6 +31,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="Nothing came back, so a firewall drops the connection or nobody has the address. " + _FETCH,
         fix="Look at the firewall and whether the address is still right. Remove it from DNS if nothing is there.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS502",
@@ -35,6 +39,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="No route leads there, though this machine reaches others of the same family. " + _FETCH,
         fix="Look whether the address is still right: a private one, for instance, is of no use to senders.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS503",
@@ -42,6 +47,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="It accepted the connection and gave up before it had answered. " + _FETCH,
         fix="Look at the log of the server, or of the proxy before it.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS504",
@@ -56,6 +62,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="The whole answer must be there within a minute; many senders wait for 4 to 30 seconds. " + _FETCH,
         fix="Look at the load of the server, and for a bot check or a rate limit before it. `--timeout` sets how long we wait.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS506",
@@ -70,6 +77,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why=_WEBPKI,
         fix="Renew it, and look why it was not renewed by itself.",
         ref=_AT,
+        reported=_WEBPKI_INVALID,
     ),
     Entry(
         code="MTS511",
@@ -77,6 +85,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why=_WEBPKI,
         fix="Look at the clock of this machine, or wait until the certificate begins.",
         ref=_AT,
+        reported=_WEBPKI_INVALID,
     ),
     Entry(
         code="MTS512",
@@ -86,6 +95,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         bad="subjectAltName: DNS:example.com, DNS:www.example.com",
         good="subjectAltName: DNS:mta-sts.example.com",
         ref=_AT,
+        reported=_WEBPKI_INVALID,
     ),
     Entry(
         code="MTS513",
@@ -93,6 +103,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why=_WEBPKI,
         fix="Get a certificate from a public CA. For a private world, `--ca-file` names its roots.",
         ref=_AT,
+        reported=_WEBPKI_INVALID,
     ),
     Entry(
         code="MTS514",
@@ -102,8 +113,16 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         bad="ssl_certificate cert.pem;",
         good="ssl_certificate fullchain.pem;",
         ref=_AT,
+        reported=_WEBPKI_INVALID,
     ),
-    Entry(code="MTS515", title="The certificate of the policy host has been revoked", why=_WEBPKI, fix="Replace it.", ref=_AT),
+    Entry(
+        code="MTS515",
+        title="The certificate of the policy host has been revoked",
+        why=_WEBPKI,
+        fix="Replace it.",
+        ref=_AT,
+        reported=_WEBPKI_INVALID,
+    ),
     Entry(
         code="MTS516",
         title="The policy host does not speak TLS 1.2",
@@ -112,6 +131,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         bad="ssl_protocols TLSv1 TLSv1.1;",
         good="ssl_protocols TLSv1.2 TLSv1.3;",
         ref="RFC 8461 §7.2",
+        reported=_WEBPKI_INVALID,
     ),
     Entry(
         code="MTS518",
@@ -119,6 +139,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="Often the server has no certificate for the name that it was asked for (SNI). " + _WEBPKI,
         fix="Look whether the server, or the CDN, knows `mta-sts.DOMAIN`.",
         ref="RFC 8461 §7.1",
+        reported=_WEBPKI_INVALID,
     ),
     Entry(
         code="MTS520",
@@ -128,6 +149,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         bad="HTTP/1.1 301 Moved Permanently",
         good="HTTP/1.1 200 OK",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS521",
@@ -135,6 +157,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="Only status 200 makes a policy valid; 201, 204, 206 and 304 do not. " + _FETCH,
         fix="Look whether the file is where it should be, and readable. 403 from a bucket means: missing, or private.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS522",
@@ -166,6 +189,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="Senders stop reading there and refuse what they have. " + _FETCH,
         fix="A policy has a few hundred octets: find out what answers in its place.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS526",
@@ -173,6 +197,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why=_FETCH,
         fix="Look what listens on port 443 of that address. Header fields without end count as well.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS527",
@@ -180,6 +205,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="It sends less than it announces. " + _FETCH,
         fix="Look at the proxy or cache that stands there.",
         ref=_AT,
+        reported=_FETCH_ERROR,
     ),
     Entry(
         code="MTS528",

@@ -21,6 +21,7 @@ COMMANDS = {
     "show": "plan",
     "apply": "apply",
     "rollback": "apply",
+    "verify": "verify",
     "status": "look",
     "history": "look",
     "unlock": "tools",
@@ -70,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
         app = app_with(asked or COMMANDS)
         code = app(args=list(arguments) or ["--help"], prog_name=_name(), standalone_mode=False)
     except typer.TyperException as error:
-        return _wrong_usage(error)
+        return _wrong_usage(error, arguments)
     except typer.Abort:
         return 130
     except OSError as error:  # `--help` to a full disk; what commands write is guarded by their channel
@@ -96,13 +97,11 @@ def _name() -> str:
     return called if called == "mtasts-deploy" else "deploy"
 
 
-def _wrong_usage(error: typer.TyperException) -> int:
-    from mtasts_deploy.cli.session import plain_messages
+def _wrong_usage(error: typer.TyperException, arguments: Sequence[str]) -> int:
+    from mtasts_deploy.cli.session import refused
 
     context = getattr(error, "ctx", None)
     command = "deploy" if context is None else context.command_path
     text = " ".join(error.format_message().split()).replace("Value error, ", "")
-    messages = plain_messages()
-    messages.findings([Diagnostic(code="MTS901", message=text, hint=f"`{command} --help` shows how it is used.")])
-    messages.end()
+    refused([Diagnostic(code="MTS901", message=text, hint=f"`{command} --help` shows how it is used.")], arguments)
     return 1

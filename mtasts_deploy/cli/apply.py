@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mtasts_deploy.deployment import Options
-    from mtasts_deploy.sender.options import Looking
 
 
 @command()
@@ -29,10 +29,22 @@ def apply(
     exclude: options.Excluded = None,
     allow: options.Allowed = None,
     auto_approve: options.AutoApprove = False,
+    expect: Annotated[
+        str | None,
+        typer.Option(
+            "--expect", metavar="DIGEST", help="Plan again, and go on without asking if the plan has this digest.", show_default=False
+        ),
+    ] = None,
+    on_stale: Annotated[
+        options.OnStaleName,
+        typer.Option("--on-stale", envvar="MTASTS_ON_STALE", help="What stale domains of an approved plan mean for the others."),
+    ] = "stop",
     on_error: Annotated[
         options.OnErrorName,
         typer.Option("--on-error", envvar="MTASTS_ON_ERROR", help="What a failing domain means for the others."),
     ] = "continue",
+    wave: options.Wave = None,
+    max_failures: options.MaxFailures = "0",
     parallelism: options.Parallelism = 10,
     lock_timeout: options.LockTimeout = "0",
     barrier_timeout: options.BarrierTimeout = "10m",
@@ -45,15 +57,19 @@ def apply(
 
     Policies first, then the proof that they are served, then the records. It may be stopped at any moment; the next one goes on.
     """
+    from mtasts_deploy.apply.waves import parse_share, parse_waves
     from mtasts_deploy.cli.running import Running
 
     if plan_file is not None:
-        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--allow": allow})
-    asks = plan_file is None and not auto_approve
+        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--allow": allow, "--expect": expect})
+    if expect is not None:
+        _digest(expect)
+    asks = plan_file is None and not auto_approve and expect is None
     if asks:
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
-    run = _options("deploy apply", on_error, parallelism, lock_timeout, barrier_timeout)
-    looking = _looking(resolver, ca_file, connect_to, timeout)
+    run = _options("deploy apply", on_error, on_stale, parallelism, lock_timeout, barrier_timeout)
+    run = replace(run, waves=parse_waves("--wave", wave) if wave else (), max_failures=parse_share("--max-failures", max_failures))
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
     saved = None if plan_file is None else read_plan(plan_file)
     running = Running(session, session.deployment(looking), "Apply")
     if saved is not None:
@@ -65,6 +81,7 @@ def apply(
             options=run,
             approve=running.ask if asks else None,
             saved=saved,
+            expect=expect,
             on_plan=running.proposed,
         )
     return running.finish(result)
@@ -73,7 +90,9 @@ def apply(
 @command()
 def rollback(
     session: Session,
-    domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
+    domains: Annotated[
+        list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="Names or globs; by default what the last run changed.")
+    ] = None,
     auto_approve: options.AutoApprove = False,
     parallelism: options.Parallelism = 10,
     lock_timeout: options.LockTimeout = "0",
@@ -88,50 +107,44 @@ def rollback(
     The policies from before are published again, under fresh ids, through the same steps as any change.
     """
     from mtasts_deploy.cli.running import Running
-    from mtasts_deploy.rfc.names import Domain
 
     if not auto_approve:
         _somebody_to_ask(session, "--auto-approve")
-    run = _options("deploy rollback", "continue", parallelism, lock_timeout, barrier_timeout)
-    looking = _looking(resolver, ca_file, connect_to, timeout)
-    chosen = [Domain.parse(name) for name in domains or ()]
+    run = _options("deploy rollback", "continue", "stop", parallelism, lock_timeout, barrier_timeout)
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
     running = Running(session, session.deployment(looking), "Rollback")
+    chosen = list(selection(domains, None).pick(running.deployment.declaration.domains)) if domains else []
     with running:
         result = running.deployment.rollback(chosen, options=run, approve=running.agree if auto_approve else running.ask)
     return running.finish(result)
 
 
-def _looking(resolver: str | None, ca_file: Path | None, connect_to: list[str] | None, timeout: str) -> Looking:
-    from mtasts_deploy.sender.options import Looking
-
-    seconds = _seconds("--timeout", timeout)
-    if not seconds:
-        hint = "Real senders give up after 4 to 60 seconds."
-        raise UsageError(Diagnostic(code="MTS911", message="--timeout 0 leaves no time for an answer", hint=hint))
-    return Looking.parse(resolver, ca_file, connect_to or (), float(seconds))
-
-
-def _options(command_line: str, on_error: options.OnErrorName, parallelism: int, lock_timeout: str, barrier_timeout: str) -> Options:
-    from mtasts_deploy.apply.choices import OnError
+def _options(
+    command_line: str,
+    on_error: options.OnErrorName,
+    on_stale: options.OnStaleName,
+    parallelism: int,
+    lock_timeout: str,
+    barrier_timeout: str,
+) -> Options:
+    from mtasts_deploy.apply.choices import OnError, OnStale
     from mtasts_deploy.deployment import Options
 
     return Options(
         on_error=OnError(on_error),
+        on_stale=OnStale(on_stale),
         parallelism=parallelism,
-        lock_timeout=timedelta(seconds=_seconds("--lock-timeout", lock_timeout)),
-        barrier_timeout=timedelta(seconds=_seconds("--barrier-timeout", barrier_timeout)),
+        lock_timeout=timedelta(seconds=options.seconds("--lock-timeout", lock_timeout)),
+        barrier_timeout=timedelta(seconds=options.seconds("--barrier-timeout", barrier_timeout)),
         command=command_line,
     )
 
 
-def _seconds(option: str, text: str) -> int:
-    """A time as the declaration writes it. Raises `UsageError` (MTS911)."""
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
-    if not (number.isascii() and number.isdigit()) or len(number) > 6:
-        hint = "Seconds, or a number with s, m or h: 30s, 5m, 1h. 0 does not wait."
-        raise UsageError(Diagnostic(code="MTS911", message=f'{option} "{text}" is no time', hint=hint))
-    return int(number) * units[unit]
+def _digest(text: str) -> None:
+    """Raises `UsageError` (MTS929) for what is no digest."""
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        hint = "It is the `digest` of `deploy plan --format json`, or of a saved plan: 64 hexadecimal digits."
+        raise UsageError(Diagnostic(code="MTS929", message=f'--expect "{text}" is no digest of a plan', hint=hint))
 
 
 def _refuse_with_plan(given: dict[str, Iterable[str] | None]) -> None:

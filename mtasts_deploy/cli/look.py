@@ -8,6 +8,8 @@ import typer
 
 from mtasts_deploy.cli import options
 from mtasts_deploy.cli.session import Session, command
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.errors import UsageError
 
 
 @command()
@@ -46,5 +48,8 @@ def history(session: Session, domain: Annotated[str, typer.Argument(metavar="DOM
     wanted = Domain.parse(domain)
     deployment = session.deployment()
     entry = Book(deployment.store).get(wanted)
+    if entry is None and wanted not in deployment.declaration.domains:
+        message = f"{wanted.display} is neither declared nor known to the ledger"
+        raise UsageError(Diagnostic(code="MTS903", message=message, hint="`deploy status` lists the declared domains."))
     session.output.history(Past(domain=wanted, entry=entry, now=deployment.clock()))
     return 0

@@ -5,14 +5,22 @@ Every option has an `MTASTS_…` variable, except those that approve or lift som
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-Format = Literal["human", "json", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.errors import UsageError
+
+if TYPE_CHECKING:
+    from mtasts_deploy.sender.options import Looking
+
+Format = Literal["human", "json", "ndjson", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
 LogFormat = Literal["text", "json"]
 OnErrorName = Literal["continue", "stop", "rollback"]
+OnStaleName = Literal["stop", "skip"]
 
 Config = Annotated[
     Path | None,
@@ -45,6 +53,22 @@ Allowed = Annotated[
 AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Do not ask.")]
 Parallelism = Annotated[
     int, typer.Option("--parallelism", min=1, max=100, metavar="N", envvar="MTASTS_PARALLELISM", help="How many domains at a time.")
+]
+Wave = Annotated[
+    str | None,
+    typer.Option(
+        "--wave",
+        metavar="LIST",
+        envvar="MTASTS_WAVE",
+        help="In waves: 1%,10%,100%, or in domains: 5,50,500.",
+        show_default=False,
+    ),
+]
+MaxFailures = Annotated[
+    str,
+    typer.Option(
+        "--max-failures", metavar="N|N%", envvar="MTASTS_MAX_FAILURES", help="No further wave once more domains than that have failed."
+    ),
 ]
 LockTimeout = Annotated[
     str,
@@ -89,3 +113,24 @@ BarrierTimeout = Annotated[
         help="How long to wait until every address serves the new policy: 30s, 10m, 2h.",
     ),
 ]
+
+
+def looking(resolver: str | None, ca_file: Path | None, connect_to: Iterable[str] | None, timeout: str) -> Looking:
+    """How the world is looked at. Raises `UsageError` (MTS911, MTS920 to MTS922)."""
+    from mtasts_deploy.sender.options import Looking
+
+    limit = seconds("--timeout", timeout)
+    if not limit:
+        hint = "Real senders give up after 4 to 60 seconds."
+        raise UsageError(Diagnostic(code="MTS911", message="--timeout 0 leaves no time for an answer", hint=hint))
+    return Looking.parse(resolver, ca_file, connect_to or (), float(limit))
+
+
+def seconds(option: str, text: str) -> int:
+    """A time as the declaration writes it. Raises `UsageError` (MTS911)."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
+    if not (number.isascii() and number.isdigit()) or len(number) > 6:
+        hint = "Seconds, or a number with s, m or h: 30s, 5m, 1h. 0 does not wait."
+        raise UsageError(Diagnostic(code="MTS911", message=f'{option} "{text}" is no time', hint=hint))
+    return int(number) * units[unit]

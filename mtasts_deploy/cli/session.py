@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -19,6 +19,7 @@ from mtasts_deploy.errors import MtastsError, UsageError
 from mtasts_deploy.output.channel import Channel, wants_colour
 
 if TYPE_CHECKING:
+    from mtasts_deploy.apply.report import Event
     from mtasts_deploy.declaration.model import Declaration
     from mtasts_deploy.deployment import Deployment
     from mtasts_deploy.output.interface import Messages, Output
@@ -64,6 +65,15 @@ class Session:
     messages: Messages
     environ: Mapping[str, str]
     places: dict[str, Span]
+
+    @property
+    def stream(self) -> Callable[[Event], None] | None:
+        """Where events go as they happen, if the form of the result is a stream of them."""
+        from mtasts_deploy.output.several import Several
+        from mtasts_deploy.output.stream import Stream
+
+        outputs = self.output.outputs if isinstance(self.output, Several) else (self.output,)
+        return next((one.event for one in outputs if isinstance(one, Stream)), None)
 
     @property
     def people(self) -> bool:
@@ -205,9 +215,33 @@ def _messages(shared: Shared, err: Channel) -> Messages:
     return TextMessages(err, live=live, quiet=shared.quiet)
 
 
-def plain_messages() -> Messages:
-    """Messages for when no options are known."""
-    return _messages(Shared(), Channel(sys.stderr, colour=wants_colour(sys.stderr, None, os.environ)))
+def plain_messages(log_format: options.LogFormat = "text") -> Messages:
+    """Messages for when no options are known, or only this one."""
+    return _messages(Shared(log_format=log_format), Channel(sys.stderr, colour=wants_colour(sys.stderr, None, os.environ)))
+
+
+def refused(findings: Sequence[Diagnostic], arguments: Sequence[str]) -> None:
+    """Say that the command line cannot be used, in the forms that it asks for as far as it can be read."""
+    messages = plain_messages("json" if _asked(arguments, "--log-format", "MTASTS_LOG_FORMAT") == "json" else "text")
+    messages.findings(findings)
+    messages.end()
+    if _asked(arguments, "--format", "MTASTS_FORMAT") == "json":
+        from mtasts_deploy.output.machine import Machine
+
+        out = Channel(sys.stdout)
+        Machine(out.write, TOOL).failed(findings, 1)
+        out.flush()
+
+
+def _asked(arguments: Sequence[str], option: str, variable: str) -> str:
+    """The value of an option, from arguments that could not be parsed as a whole."""
+    value = os.environ.get(variable, "")
+    for index, argument in enumerate(arguments):
+        if argument == option:
+            value = next(iter(arguments[index + 1 : index + 2]), "")
+        elif argument.startswith(f"{option}="):
+            value = argument.partition("=")[2]
+    return value
 
 
 def _output(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
@@ -235,6 +269,10 @@ def _form(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
             from mtasts_deploy.output.machine import Machine
 
             return Machine(out.write, TOOL)
+        case "ndjson":
+            from mtasts_deploy.output.stream import Stream
+
+            return Stream(out.write, out.flush)
         case other:
             from mtasts_deploy.cli.reports import report
 

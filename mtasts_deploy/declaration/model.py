@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mtasts_deploy.diagnostics import Diagnostic, Span
-from mtasts_deploy.facts import ZoneName
+from mtasts_deploy.facts import Address, ZoneName
 from mtasts_deploy.rfc.names import Domain, MxPattern
 from mtasts_deploy.rfc.policy import Mode
 
 ZONE_FILES: Final = "mtasts_deploy.dns.zone_files.ZoneFilesProvider"
 """The class of the embedded default: octoDNS's zone files, edited in place."""
-LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS410", "MTS411", "MTS701"})
+LIFTABLE: Final = frozenset({"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS410", "MTS411", "MTS422", "MTS423", "MTS701"})
 """The codes that `--allow` and `allow:` can lift for a domain."""
 
 
@@ -161,13 +161,13 @@ class Places(Mapping[str, Span]):
 class DomainSettings:
     """The effective settings of one domain: its own over its profile over `defaults` over the built-in ones.
 
-    `max_age` and `ttl` are seconds. `mx_zone`: follow the MX records of the zone, beside the patterns in `mx`. `tlsrpt` is None where the
-    record is not managed (what is there stays), empty where the one that we published is to go, else the normalised URIs in their order.
-    `dns` are the providers that hold the records; with `plugin`, octodns-sync writes them and these providers are only looked at, or,
-    without any, the name servers themselves.
-    `zone` is one zone for all records, or zones by `sts`, `tlsrpt` and `mx`, or None: found by the longest match. `by_hand`: all its
-    providers are zone files that `deploy` writes and somebody ships to the name servers. `where` is the place of
-    the domain's name, `at` has those of its own settings; neither counts in `==`.
+    `max_age` and `ttl` are seconds. `address` is where the policy host is to lead; None where its address records are not managed.
+    `mx_zone`: follow the MX records of the zone, beside the patterns in `mx`. `tlsrpt` is None where the record is not managed (what is
+    there stays), empty where the one that we published is to go, else the normalised URIs in their order. `dns` are the providers that
+    hold the records; with `plugin`, octodns-sync writes them and these providers are only looked at, or, without
+    any, the name servers themselves. `zone` is one zone for all records, or zones by `sts`, `tlsrpt`, `mx` and `address`, or None: found
+    by the longest match. `by_hand`: all its providers are zone files that `deploy` writes and somebody ships to the name servers.
+    `where` is the place of the domain's name, `at` has those of its own settings; neither counts in `==`.
     """
 
     domain: Domain
@@ -183,6 +183,7 @@ class DomainSettings:
     host: str = "local"
     zone: ZoneName | Mapping[str, ZoneName] | None = None
     ttl: int = 3600
+    address: Address | None = None
     confirm: Confirm = Confirm.STORAGE
     by_hand: bool = True
     allow: tuple[Allowance, ...] = ()

@@ -16,7 +16,8 @@ from mtasts_deploy.rfc.names import Domain, MxPattern
 from mtasts_deploy.rfc.policy import Mode, max_age_problems
 
 DAY: Final = 86_400
-_POLICY_SETTINGS: Final = ("mode", "max_age", "mx")
+_POLICY_SETTINGS: Final = ("mode", "max_age", "mx", "address")
+_TARGET: Final = "Name the host that serves the policy."
 _DECISIVE: Final = frozenset({"sts", "mode", "profile"})
 
 
@@ -43,6 +44,10 @@ def combination(values: Mapping[str, Any], lost: Collection[str]) -> Iterator[Fi
             hint = "Add `tlsrpt:` with a mailto: URI, or remove the domain."
             yield Finding(setting=None, code="MTS356", message=message, hint=hint)
         return
+    if values["address"] is not None and values["plugin"] and "dns" not in lost:
+        message = "`address` with `dns: plugin`: octodns-sync owns the zone, and would remove the address again"
+        hint = "Remove `address`, and write the address records of `mta-sts` into the sources of octodns-sync."
+        yield Finding(setting="address", code="MTS164", message=message, severity=Severity.ERROR, hint=hint)
     if mode is Mode.NONE:
         return
     if "max_age" not in lost:
@@ -103,6 +108,12 @@ def of_domain(domain: Domain, values: Mapping[str, Any]) -> Iterator[Finding]:
             message = f"reports go to {to}, in the domain that they are about"
             hint = "Best use an address in another domain: reports must arrive while the MX hosts are down."
             yield Finding(setting="tlsrpt", code="MTS354", message=message, severity=Severity.NOTE, hint=hint, ref="RFC 8460 §3")
+    address = values["address"]
+    if address is not None and address.cname == domain.policy_host:
+        message = f"`cname` leads from {domain.policy_host} to itself"
+        yield Finding(
+            setting="address", code="MTS162", message=message, severity=Severity.ERROR, hint="Name the host that serves the policy."
+        )
     zone = values["zone"]
     for one, owner in _zones(domain, zone) if zone else ():
         if not _holds(one, owner):
@@ -114,7 +125,7 @@ def of_domain(domain: Domain, values: Mapping[str, Any]) -> Iterator[Finding]:
 
 def by_domain(values: Mapping[str, Any]) -> bool:
     """Can `of_domain` find anything for these settings? Most can be passed over."""
-    return bool(values["zone"] or (values["mode"] is Mode.ENFORCE and values["tlsrpt"])) or any(
+    return bool(values["zone"] or values["address"] or (values["mode"] is Mode.ENFORCE and values["tlsrpt"])) or any(
         pattern.text.startswith("*.") for pattern in values["mx"]
     )
 
@@ -125,7 +136,7 @@ def _own_reports(name: str, tlsrpt: tuple[str, ...] | None) -> str | None:
 
 
 def _zones(domain: Domain, zone: ZoneName | Mapping[str, ZoneName]) -> Iterator[tuple[ZoneName, str]]:
-    owners = {"sts": domain.sts_record, "tlsrpt": domain.tlsrpt_record, "mx": domain.text}
+    owners = {"sts": domain.sts_record, "tlsrpt": domain.tlsrpt_record, "mx": domain.text, "address": domain.policy_host}
     if isinstance(zone, str):
         yield ZoneName(zone), domain.text
     else:

@@ -49,6 +49,19 @@ class Zones(_Shape):
     """The zone that holds `_smtp._tls`."""
     mx: Text = ""
     """The zone that holds the MX records."""
+    address: Text = Field(default="", alias="mta-sts")
+    """The zone that holds the address records of `mta-sts`."""
+
+
+class Addresses(_Shape):
+    """Where the policy host leads: `cname`, or `a` and `aaaa`."""
+
+    cname: Text = ""
+    """The name that the policy host is an alias of."""
+    a: Texts = ""
+    """IPv4 addresses."""
+    aaaa: Texts = ""
+    """IPv6 addresses."""
 
 
 class Allow(_Shape):
@@ -82,7 +95,9 @@ class Settings(_Shape):
     zone: Text | Zones = ""
     """The zone of the records, or zones by record name. Default: the longest match among the provider's zones."""
     ttl: Ttl = 3600
-    """Time to live of the two TXT records in seconds, 1 to 604800. Default: 3600."""
+    """Time to live of the records in seconds, 1 to 604800. Default: 3600."""
+    address: Addresses | None = None
+    """Where the policy host leads: `{cname: …}`, or `{a: […], aaaa: […]}`. Default: its address records are not managed."""
     confirm: Literal["https", "storage"] = "https"
     """How a published policy is confirmed: `https` fetches it as a sender does, `storage` reads it back from the host. Default: https; \
 storage if all providers are zone files."""
@@ -262,7 +277,7 @@ def json_schema() -> dict[str, Any]:
     schema = adapter(Root).json_schema(by_alias=True)
     shapes = {
         shape.__name__: shape
-        for shape in (Zones, Allow, Settings, Domain, Provider, Octodns, Limit, Directory, DirectoryHost, S3Host, S3State)
+        for shape in (Zones, Addresses, Allow, Settings, Domain, Provider, Octodns, Limit, Directory, DirectoryHost, S3Host, S3State)
     }
     definitions = schema.pop("$defs", {})
     converted: dict[str, Any] = _draft7(_documented(schema, Root))

@@ -5,8 +5,9 @@ In: plain data of the right shape, and the names that exist. Out: `Block`. Texts
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -16,7 +17,7 @@ from mtasts_deploy.declaration.model import LIFTABLE, PLUGIN, Allowance, Confirm
 from mtasts_deploy.declaration.shape import EXPECTED, Fault
 from mtasts_deploy.declaration.wording import close, did_you_mean, shown
 from mtasts_deploy.diagnostics import Severity
-from mtasts_deploy.facts import ZoneName
+from mtasts_deploy.facts import Address, ZoneName
 from mtasts_deploy.rfc.names import Domain, DomainError, MxPattern, MxPatternError
 from mtasts_deploy.rfc.policy import MAX_MAX_AGE, Mode
 from mtasts_deploy.rfc.records import parse_rua
@@ -25,7 +26,7 @@ MIN_TTL: Final = 300
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _STS: Final = {True: Sts.PUBLISH, False: Sts.TLSRPT_ONLY, "elsewhere": Sts.ELSEWHERE}
 _MODES: Final = {mode.value: mode for mode in Mode}
-_ZONE_KEYS: Final = {"_mta-sts": "sts", "_smtp._tls": "tlsrpt", "mx": "mx"}
+_ZONE_KEYS: Final = {"_mta-sts": "sts", "_smtp._tls": "tlsrpt", "mx": "mx", "mta-sts": "address"}
 _UNDERSCORED: Final = re.compile(r"(?:_[A-Za-z0-9_-]{1,62}\.)+")
 
 
@@ -208,6 +209,46 @@ def _ttl(value: Any, values: dict[str, Any], faults: list[Fault], _names: Names)
         )
 
 
+def _address(value: Any, values: dict[str, Any], faults: list[Fault], _names: Names) -> None:
+    before = len(faults)
+    addresses = {kind: tuple(_ips(kind, value[kind], faults)) for kind in ("a", "aaaa") if kind in value}
+    if "cname" in value and addresses:
+        message = "`address` has `cname` and addresses"
+        hint = "Keep `cname`, or `a` and `aaaa`: no other record can stand beside a CNAME."
+        faults.append(Fault(path=("address",), code="MTS162", message=message, hint=hint, ref="RFC 1034 §3.6.2"))
+    cname = None
+    if "cname" in value:
+        try:
+            cname = Domain.parse(value["cname"].removesuffix(".")).text
+        except DomainError as error:
+            faults += [Fault.of(problem, ("address", "cname")) for problem in error.problems]
+    elif not any(addresses.values()) and len(faults) == before:
+        hint = "Write {cname: policies.example.net}, or {a: [192.0.2.1], aaaa: [2001:db8::1]}; leave `address` out to leave it alone."
+        faults.append(Fault(path=("address",), code="MTS162", message="`address` names no address", hint=hint))
+    if len(faults) == before:
+        values["address"] = Address.of({"CNAME": [cname] if cname else [], "A": addresses.get("a", ()), "AAAA": addresses.get("aaaa", ())})
+
+
+def _ips(kind: str, value: str | list[str], faults: list[Fault]) -> Iterator[str]:
+    version = 4 if kind == "a" else 6
+    for index, text in enumerate([value] if isinstance(value, str) else value):
+        path = ("address", kind) if isinstance(value, str) else ("address", kind, index)
+        try:
+            found = ipaddress.ip_address(text)
+        except ValueError:
+            found = None
+        if found is None or found.version != version or "%" in text:
+            example = "192.0.2.1" if version == 4 else "2001:db8::1"
+            message = f"{shown(text)} is no IPv{version} address"
+            other = (
+                f"; IPv{found.version} addresses go under `{'a' if version == 6 else 'aaaa'}`" if found and found.version != version else ""
+            )
+            hint = f"Write it as {example}{other}."
+            faults.append(Fault(path=path, code="MTS163", message=message, hint=hint))
+        else:
+            yield str(found)
+
+
 def _confirm(value: Any, values: dict[str, Any], _faults: list[Fault], _names: Names) -> None:
     values["confirm"] = Confirm(value)
 
@@ -250,6 +291,7 @@ _READERS: Final = {
     "profile": _profile,
     "zone": _zone,
     "ttl": _ttl,
+    "address": _address,
     "confirm": _confirm,
     "allow": _allow,
 }

@@ -111,10 +111,17 @@ EXPECTED: Final[Mapping[str, Expected]] = {
     "dns": Expected(text="the name of a provider, or a list of names", hint="For example local, or [local, other]."),
     "host": Expected(text="the name of a host", hint="For example local."),
     "zone": Expected(
-        text="the name of a zone, or a mapping from `_mta-sts`, `_smtp._tls` and `mx` to zones",
+        text="the name of a zone, or a mapping from `_mta-sts`, `_smtp._tls`, `mx` and `mta-sts` to zones",
         hint="For example example.com; leave it out to have the zone found.",
     ),
     "ttl": Expected(code="MTS350", text="1 to 604800 seconds", hint="Write a whole number without a unit, such as 3600."),
+    "address": Expected(
+        text="a mapping with `cname`, or with `a` and `aaaa`",
+        hint="Write {cname: policies.example.net}, or {a: [192.0.2.1], aaaa: [2001:db8::1]}.",
+    ),
+    "cname": Expected(text="a host name", hint="For example policies.example.net."),
+    "a": Expected(text="an IPv4 address, or a list of them", hint="For example [192.0.2.1]."),
+    "aaaa": Expected(text="an IPv6 address, or a list of them", hint="For example [2001:db8::1]."),
     "confirm": Expected(
         text="https or storage",
         one_of=("https", "storage"),
@@ -204,6 +211,7 @@ _BELOW: Final = {
     "defaults": Context(noun="`defaults`", shape=schema.Settings),
     "profiles": Context(noun="a profile", shape=schema.Settings),
     "zone": Context(noun="`zone`", shape=schema.Zones),
+    "address": Context(noun="`address`", shape=schema.Addresses),
     "allow": Context(noun="an entry of `allow`", shape=schema.Allow),
 }
 
@@ -255,7 +263,7 @@ def _walk(node: Node, loc: Sequence[str | int], kind: str) -> tuple[Path, bool]:
 def _setting(path: Path) -> Path:
     """The path down to the setting whose value can be one of several kinds: its errors are one fault."""
     for place, step in enumerate(path):
-        if not _is_name(path, place) and step in ("mx", "tlsrpt", "dns", "zone", "max_age", "edge_ttl", "include"):
+        if not _is_name(path, place) and step in ("mx", "tlsrpt", "dns", "zone", "max_age", "edge_ttl", "include", "a", "aaaa"):
             return path[: place + 1]
     return path
 

@@ -1,4 +1,4 @@
-"""The octoDNS bridge: reads and writes zones through any octoDNS provider, and changes our TXT values only.
+"""The octoDNS bridge: reads and writes zones through any octoDNS provider, and changes our TXT values and addresses of policy hosts only.
 
 With `zone_files` (and `octodns_target`) the only code that imports octoDNS. Whole zones are planned with everything that is not ours
 copied from what exists, because octoDNS's name filter empties zones on providers that write whole files; the finished plan is then checked
@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from octodns.processor.base import BaseProcessor
@@ -26,9 +26,25 @@ from mtasts_deploy.dns.trouble import Kind, look, unreadable, unwritten
 from mtasts_deploy.dns.zone_records import host
 from mtasts_deploy.dns.zone_text import absolute, raw, relative
 from mtasts_deploy.errors import MtastsError, ObservationError, ProviderError, Refused
-from mtasts_deploy.facts import MxSet, NameFacts, RecordChange, RecordKind, TxtSet, ZoneFacts, ZoneName
+from mtasts_deploy.facts import (
+    ADDRESS_TYPES,
+    Address,
+    AddressChange,
+    AddressSet,
+    Change,
+    MxSet,
+    NameFacts,
+    RecordChange,
+    RecordKind,
+    TxtSet,
+    ZoneFacts,
+    ZoneName,
+    besides,
+    is_policy_host,
+)
 
 _TXT = "TXT"
+BESIDE = "Remove those records, or declare `address` with `a` and `aaaa`: no other record can stand beside a CNAME."
 
 
 @functools.cache
@@ -144,14 +160,14 @@ def by_name(existing: Any, zone: ZoneName) -> dict[str, dict[str, Any]]:
 
 def _facts(existing: Any, provider: str, zone: ZoneName, names: Collection[str]) -> ZoneFacts:
     owners = by_name(existing, zone)
-    found = {name: _name_facts(owners[name]) for name in names if name in owners}
+    found = {name: _name_facts(owners[name], policy_host=is_policy_host(name)) for name in names if name in owners}
     cuts: dict[str, str] = {}
     for name in names:
         cuts.update(_cuts(owners, zone, name))
     return ZoneFacts(provider=provider, zone=zone, names=found, cuts=cuts)
 
 
-def _name_facts(records: Mapping[str, Any]) -> NameFacts:
+def _name_facts(records: Mapping[str, Any], *, policy_host: bool) -> NameFacts:
     mx = records.get("MX")
     cname = records.get("CNAME")
     return NameFacts(
@@ -159,6 +175,7 @@ def _name_facts(records: Mapping[str, Any]) -> NameFacts:
         mx=MxSet(hosts=tuple(sorted({host(str(value.exchange)) for value in mx.values})), ttl=mx.ttl) if mx else None,
         others=tuple(sorted(set(records) - {_TXT, "MX"})),
         cname=host(str(cname.value)) if cname else None,
+        address=values.address_set(records.values()) if policy_host else None,
     )
 
 
@@ -174,13 +191,38 @@ def _cuts(by_name: Mapping[str, Mapping[str, Any]], zone: ZoneName, name: str) -
         key = key.partition(".")[2]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Changes:
+    """All changes of one zone: TXT records and addresses by their names within the zone."""
+
+    txt: Mapping[str, Sequence[RecordChange]]
+    addresses: Mapping[str, AddressChange]
+
+    @classmethod
+    def of(cls, zone: ZoneName, changes: Sequence[Change]) -> _Changes:
+        txt: dict[str, list[RecordChange]] = {}
+        addresses: dict[str, AddressChange] = {}
+        for change in changes:
+            key = relative(zone, change.name)
+            if isinstance(change, AddressChange):
+                addresses[key] = change
+            else:
+                txt.setdefault(key, []).append(change)
+        return cls(txt=txt, addresses=addresses)
+
+    def __contains__(self, record: Any) -> bool:
+        """Is this record, by name and type, one that we may change?"""
+        return record.name in (self.txt if record._type == _TXT else self.addresses if record._type in ADDRESS_TYPES else ())
+
+
 class _Overlay(BaseProcessor):  # type: ignore[misc, unused-ignore]
     """Everything that is there and not ours goes into the desired zone, so that it cannot differ; ours is checked against the plan."""
 
-    def __init__(self, zone: ZoneName, changes: Mapping[str, Sequence[RecordChange]], again: bool) -> None:
+    def __init__(self, zone: ZoneName, changes: _Changes, again: bool) -> None:
         super().__init__("mtasts-deploy")
         self.zone, self.changes, self.again = zone, changes, again
         self.existing: dict[str, TxtSet | None] = {}
+        self.addresses: dict[str, Address] = {}
 
     def process_source_and_target_zones(  # octoDNS calls this hook, with these arguments
         self,
@@ -191,22 +233,51 @@ class _Overlay(BaseProcessor):  # type: ignore[misc, unused-ignore]
     ) -> tuple[Any, Any]:
         owners = by_name(existing, self.zone)
         for record in existing.records:
-            if record._type != _TXT or record.name not in self.changes:
+            if record not in self.changes:
                 desired.add_record(record, replace=True, lenient=True)
-        for key, changes in self.changes.items():
+        for key, changes in self.changes.txt.items():
             name = absolute(self.zone, key)
             refuse_if_blocked(owners, self.zone, name)
             old = owners.get(name, {}).get(_TXT)
             self.existing[key] = _txt(old) if self.again and _halfway(changes, _txt(old)) else _as_planned(name, changes, _txt(old))
-            self._carry_metadata(desired, key, old)
+            _carry_metadata(desired, key, old)
+        for key, change in self.changes.addresses.items():
+            records = owners.get(change.name, {})
+            _refuse_address(records, self.zone, owners, change)
+            found = values.address_set(records.values())
+            if found != change.before and not (self.again and _between(change, found)):
+                raise _changed("address", change.name, _shown(change.before), _shown(found))
+            self.addresses[key] = found.address if found else Address()
+            for old in records.values():
+                _carry_metadata(desired, key, old)
         return desired, existing
 
-    @staticmethod
-    def _carry_metadata(desired: Any, key: str, old: Any) -> None:
-        new = next((record for record in desired.records if record.name == key and record._type == _TXT), None)
-        if new is not None and old is not None and old.octodns:
-            data = {**new.data, "type": _TXT, "octodns": _metadata(old.octodns)}
-            desired.add_record(Record.new(desired, key, data, lenient=True), replace=True, lenient=True)
+
+def _carry_metadata(desired: Any, key: str, old: Any) -> None:
+    new = next((record for record in desired.records if old is not None and record.name == key and record._type == old._type), None)
+    if new is not None and new is not old and old.octodns:
+        data = {**new.data, "type": old._type, "octodns": _metadata(old.octodns)}
+        desired.add_record(Record.new(desired, key, data, lenient=True), replace=True, lenient=True)
+
+
+def _refuse_address(records: Mapping[str, Any], zone: ZoneName, owners: Mapping[str, Mapping[str, Any]], change: AddressChange) -> None:
+    """Raise `Refused` where the address cannot stand: other types beside a CNAME (MTS487), NS or DNAME at or above it (MTS460)."""
+    beside = besides(records, change.after)
+    if beside:
+        raise _refused("MTS487", f"{change.name} has {' and '.join(beside)} records, beside which no {change.after} can stand", BESIDE)
+    _refuse_cuts(owners, zone, change.name)
+
+
+def _shown(found: AddressSet | None) -> str:
+    return "nothing" if found is None else f"{found.address} with TTL {found.ttl}"
+
+
+def _between(change: AddressChange, found: AddressSet | None) -> bool:
+    """Could an interrupted try of this change have left this: of each type nothing, the old values or the new ones?"""
+    old = dict(change.before.address.records()) if change.before else {}
+    new = dict(change.after.records())
+    now = dict(found.address.records()) if found else {}
+    return all(values in (old.get(kind), new.get(kind)) for kind, values in now.items())
 
 
 def _metadata(octodns: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,13 +299,13 @@ def _halfway(changes: Sequence[RecordChange], found: TxtSet | None) -> bool:
 def _as_planned(name: str, changes: Sequence[RecordChange], found: TxtSet | None) -> TxtSet | None:
     for change in changes:
         if not values.same(change.before, found):
-            planned = values.shown(change.before)
-            raise _refused(
-                "MTS702",
-                f"the TXT record at {name} changed since it was planned: it held {planned}, now it holds {values.shown(found)}",
-                "Nothing was written. Plan again.",
-            )
+            raise _changed("TXT record", name, values.shown(change.before), values.shown(found))
     return found
+
+
+def _changed(what: str, name: str, planned: str, found: str) -> Refused:
+    message = f"the {what} at {name} changed since it was planned: it held {planned}, now it holds {found}"
+    return _refused("MTS702", message, "Nothing was written. Plan again.")
 
 
 def refuse_if_blocked(owners: Mapping[str, Mapping[str, Any]], zone: ZoneName, name: str) -> None:
@@ -243,6 +314,10 @@ def refuse_if_blocked(owners: Mapping[str, Mapping[str, Any]], zone: ZoneName, n
     if cname is not None:
         message = f"{name} is a CNAME for {host(str(cname.value))}, so it can hold no TXT record (RFC 1034 §3.6.2)"
         raise _refused("MTS459", message, "Remove the CNAME, or publish the record where it points and declare `sts: elsewhere`.")
+    _refuse_cuts(owners, zone, name)
+
+
+def _refuse_cuts(owners: Mapping[str, Mapping[str, Any]], zone: ZoneName, name: str) -> None:
     for cut, type_ in _cuts(owners, zone, name).items():
         if type_ == "DNAME" and cut == name:
             continue
@@ -260,19 +335,23 @@ def _wanted(changes: Sequence[RecordChange]) -> TxtSet | None:
     return TxtSet(values=now, ttl=ttls[0] if ttls else before.ttl if before else changes[0].ttl)
 
 
-def _desired(zone: ZoneName, wanted: Mapping[str, TxtSet | None]) -> Any:
+def _desired(zone: ZoneName, wanted: Mapping[str, TxtSet | None], addresses: Mapping[str, AddressChange]) -> Any:
     desired = Zone(zone, [])
     for key, txt in wanted.items():
         if txt is not None:
             data = {"type": _TXT, "ttl": txt.ttl, "values": [value.replace(";", "\\;") for value in txt.values]}
             desired.add_record(Record.new(desired, key, data, lenient=True), lenient=True)
+    for key, change in addresses.items():
+        for kind, targets in change.after.records():
+            said = {"value": f"{targets[0]}."} if kind == "CNAME" else {"values": list(targets)}
+            desired.add_record(Record.new(desired, key, {"type": kind, "ttl": change.ttl, **said}, lenient=True), lenient=True)
     return desired
 
 
 def write_zone(
     provider: Any,
     zone: ZoneName,
-    changes: Sequence[RecordChange],
+    changes: Sequence[Change],
     *,
     prove: Callable[[], None] = unproved,
     guarantee: Guarantee = Guarantee.RECORD_BY_RECORD,
@@ -290,15 +369,13 @@ def write_zone(
     ready(provider)
     if getattr(provider, "apply_disabled", False):
         raise _refused("MTS464", f"provider {provider.id} has `apply_disabled`, so octoDNS writes nothing there", "Remove the option.")
-    grouped: dict[str, list[RecordChange]] = {}
-    for change in changes:
-        grouped.setdefault(relative(zone, change.name), []).append(change)
+    grouped = _Changes.of(zone, changes)
     plan = _checked_plan(provider, zone, grouped, again)
     if plan is None:
         return
     stages = [plan.changes]
     if guarantee is Guarantee.RECORD_BY_RECORD and not hasattr(provider, "directory"):  # a file's second write would undo its first
-        last = {key for key, group in grouped.items() if any(change.kind is RecordKind.STS for change in group)}
+        last = {key for key, group in grouped.txt.items() if any(change.kind is RecordKind.STS for change in group)}
         stages = [[c for c in plan.changes if (c.record.name in last) is late] for late in (False, True)]
     written = False
     for stage in filter(None, stages):
@@ -328,11 +405,11 @@ def _apply(provider: Any, zone: ZoneName, plan: Any, written: bool) -> bool:
     return True
 
 
-def _checked_plan(provider: Any, zone: ZoneName, changes: Mapping[str, Sequence[RecordChange]], again: bool) -> Any:
+def _checked_plan(provider: Any, zone: ZoneName, changes: _Changes, again: bool) -> Any:
     overlay = _Overlay(zone, changes, again)
     try:
-        wanted = {key: _wanted(group) for key, group in changes.items()}
-        desired = _desired(zone, wanted)
+        wanted = {key: _wanted(group) for key, group in changes.txt.items()}
+        desired = _desired(zone, wanted, changes.addresses)
         if (root := root_ns(provider, zone)) is not None:
             desired.add_record(root, lenient=True)
         plan = provider.plan(desired, processors=[overlay], lenient=True)
@@ -344,8 +421,9 @@ def _checked_plan(provider: Any, zone: ZoneName, changes: Mapping[str, Sequence[
         raise Refused(unreadable(provider.id, zone, error)) from error
     if plan is not None and plan.meta:
         raise Refused(zone_level(provider, zone, plan.meta))
-    mine = [change for change in (plan.changes if plan else []) if change.record._type == _TXT and change.record.name in changes]
-    _assert_exact(provider, zone, mine, wanted, overlay.existing)
+    mine = [change for change in (plan.changes if plan else []) if change.record in changes]
+    _assert_exact(provider, zone, [change for change in mine if change.record._type == _TXT], wanted, overlay.existing)
+    _assert_leads(provider, zone, mine, changes.addresses, overlay.addresses)
     if not mine:
         return None
     return Plan(plan.existing, plan.desired, mine, plan.exists)
@@ -386,4 +464,23 @@ def _assert_exact(
                 "MTS464",
                 f"octoDNS leaves {name} at provider {provider.id} as it is: {values.shown(after)} instead of {values.shown(want)}",
                 "Look for `octodns: {ignored, included, excluded}` at the record; remove it, or publish this domain elsewhere.",
+            )
+
+
+def _assert_leads(
+    provider: Any, zone: ZoneName, mine: Sequence[Any], wanted: Mapping[str, AddressChange], existing: Mapping[str, Address]
+) -> None:
+    """After our changes each address is the wanted one."""
+    for key, change in wanted.items():
+        after = {kind: list(found) for kind, found in existing.get(key, Address()).records()}
+        for one in mine:
+            if one.record.name == key and one.record._type in ADDRESS_TYPES:
+                new = {} if one.new is None else dict(values.address_of([one.new]).records())
+                after[one.record._type] = list(new.get(one.record._type, ()))
+        if Address.of(after) != change.after:
+            raise _refused(
+                "MTS464",
+                f"octoDNS leaves {absolute(zone, key)} at provider {provider.id} as it is: "
+                f"{Address.of(after) or 'nothing'} instead of {change.after}",
+                "Look for `octodns: {ignored, included, excluded}` at the record; remove it, or set the address elsewhere.",
             )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from typing import Protocol
 
-from mtasts_deploy.facts import RecordChange, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import Change, Unknown, ZoneFacts, ZoneName
 
 
 class Guarantee(Enum):
@@ -45,7 +45,7 @@ class Target(Protocol):
     def read(self, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
         """What the zone holds at these names, read afresh. Never raises for a zone that cannot be read: that is `Unknown`."""
 
-    def write(self, zone: ZoneName, changes: Sequence[RecordChange], prove: Callable[[], None] = unproved) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[Change], prove: Callable[[], None] = unproved) -> None:
         """Make these changes and no others. `prove` is called after all that is read, just before each write, and whatever it raises
         comes through, as long as nothing was written.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from mtasts_deploy.dns.interface import Guarantee, unproved
 from mtasts_deploy.dns.zone_memory import ZoneMemory, digest_of
 from mtasts_deploy.dns.zone_store import ZoneDirectory, decode, remove_leftovers
-from mtasts_deploy.facts import RecordChange, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import Change, Unknown, ZoneFacts, ZoneName
 
 
 class LocalTarget:
@@ -87,7 +87,7 @@ class LocalTarget:
             escaped_semicolons=self.escaped_semicolons,
         )
 
-    def write(self, zone: ZoneName, changes: Sequence[RecordChange], prove: Callable[[], None] = unproved) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[Change], prove: Callable[[], None] = unproved) -> None:
         """Splice these changes into the zone's file, which is replaced at once.
 
         Raises `Refused` before anything is written (the record is not what the plan saw, MTS702; it cannot be edited in place, MTS455,

@@ -14,7 +14,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.dns.interface import Guarantee, unproved
 from mtasts_deploy.dns.providers import Reuse, known
 from mtasts_deploy.errors import MtastsError, ObservationError, ProviderError, Refused
-from mtasts_deploy.facts import NameFacts, RecordChange, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.facts import Change, NameFacts, Unknown, ZoneFacts, ZoneName
 
 if TYPE_CHECKING:
     from mtasts_deploy.dns.pace import Pace
@@ -102,7 +102,7 @@ class OctodnsTarget:
         claim = self._claim(zone)
         return found if claim is None else _refusing(found, names, claim)
 
-    def write(self, zone: ZoneName, changes: Sequence[RecordChange], prove: Callable[[], None] = unproved) -> None:
+    def write(self, zone: ZoneName, changes: Sequence[Change], prove: Callable[[], None] = unproved) -> None:
         """Make these changes; see `bridge.write_zone` for what it raises, and MTS479 for a zone that octoDNS itself writes there.
 
         What throttling or the network stopped is tried again, from a new look at the zone.

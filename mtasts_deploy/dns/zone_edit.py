@@ -1,27 +1,28 @@
-"""Editing one octoDNS YAML zone file's text in place: the TXT values that are to change are spliced in, every other byte survives.
+"""Editing one octoDNS YAML zone file's text in place: the values that are to change are spliced in, every other byte survives.
 
-Each edit says what the whole TXT record at one name is to hold. The smallest splice that does it is looked for; the new text is then read
-again and compared with the old one, node by node, before anybody gets to see it.
+Each edit says what the whole TXT record, or all address records, at one name are to hold. The smallest splice that does it is looked for;
+the new text is then read again and compared with the old one, node by node, before anybody gets to see it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from mtasts_deploy.diagnostics import Diagnostic, Span
 from mtasts_deploy.dns import zone_layout as layouts
 from mtasts_deploy.dns.zone_insert import NewKey, insertions
 from mtasts_deploy.dns.zone_layout import Layout, layout_of
 from mtasts_deploy.dns.zone_nodes import BOM, Alias, Document, Map, Node, Seq, ZoneProblem, name_of, parse, place, trouble
-from mtasts_deploy.dns.zone_proof import prove
+from mtasts_deploy.dns.zone_proof import Wanted, meant, prove, said
 from mtasts_deploy.dns.zone_records import Owner, Record, Slot, owners, refusal, slots, ttl_of, values_of
 from mtasts_deploy.dns.zone_scalars import end_of, header_comment, scalar
-from mtasts_deploy.dns.zone_text import raw, relative
+from mtasts_deploy.dns.zone_text import relative
 from mtasts_deploy.errors import Refused
-from mtasts_deploy.facts import ZoneName
+from mtasts_deploy.facts import ADDRESS_TYPES, Address, ZoneName
 
 _LAYOUT_HINT = "Write this record in the usual way, one key a line, and run again."
 
@@ -34,10 +35,33 @@ class TxtEdit:
     values: tuple[str, ...]
     ttl: int
 
+    types: ClassVar[tuple[str, ...]] = ("TXT",)
 
-def edit(
-    text: str, zone: ZoneName, edits: Sequence[TxtEdit], *, shown: str, default_ttl: int = 3600, escaped_semicolons: bool = True
-) -> str:
+    @property
+    def records(self) -> dict[str, tuple[str, ...]]:
+        """The values by type."""
+        return {"TXT": self.values} if self.values else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressEdit:
+    """The address records at `name` are to lead to `address`, with this TTL; records of other types there stay."""
+
+    name: str
+    address: Address
+    ttl: int
+    types: ClassVar[tuple[str, ...]] = ADDRESS_TYPES
+
+    @property
+    def records(self) -> dict[str, tuple[str, ...]]:
+        """The values by type."""
+        return dict(self.address.records())
+
+
+Edit = TxtEdit | AddressEdit
+
+
+def edit(text: str, zone: ZoneName, edits: Sequence[Edit], *, shown: str, default_ttl: int = 3600, escaped_semicolons: bool = True) -> str:
     """The zone file's text with these edits. Values that stay are not touched; an edit that changes nothing leaves the text as it is.
 
     Raises `Refused` with MTS455 (the record depends on an alias, a merge, an include), MTS465 (a layout that cannot be edited without
@@ -53,13 +77,17 @@ def edit(
             splicer.put(key, found.get(key), change)
         new = _with_content(splicer.result(), "\r\n" if "\r\n" in body else "\n")
         if new != body:
-            prove(body, new, {key: (Counter(change.values), change.ttl) for key, change in wanted.items()}, default_ttl, escaped_semicolons)
+            prove(body, new, {key: _wanted(change) for key, change in wanted.items()}, default_ttl, escaped_semicolons)
     except ZoneProblem as problem:
         raise Refused(problem.diagnostic(shown)) from problem
     except RecursionError:
         where = Span(path=shown, line=1, column=1)
         raise Refused(Diagnostic(code="MTS452", message="the aliases and merges nest too deeply", where=where)) from None
     return mark + new
+
+
+def _wanted(change: Edit) -> Wanted:
+    return Wanted(change.types, {type_: Counter(values) for type_, values in change.records.items()}, change.ttl)
 
 
 def _with_content(text: str, break_: str) -> str:
@@ -77,7 +105,7 @@ class _Splicer:
         self.layout: Layout = layout_of(text, document)
         self.splices: list[tuple[int, int, str]] = []
         self.going: list[int] = []
-        self.new_keys: list[tuple[str, TxtEdit]] = []
+        self.new_keys: list[tuple[str, Edit]] = []
 
     def result(self) -> str:
         self._remove_keys()
@@ -114,53 +142,83 @@ class _Splicer:
         before = next((line for line in ("\r\n", "\n", "\r") if self.text.endswith(line, 0, start)), "")
         return (start - len(before), point) if before else cut
 
-    def put(self, key: str, owner: Owner | None, change: TxtEdit) -> None:
-        record = owner.of("TXT") if owner else None
+    def put(self, key: str, owner: Owner | None, change: Edit) -> None:
+        wanted = change.records
         if owner is None:
-            if change.values:
+            if wanted:
                 self.new_keys.append((self._written_key(key), change))
             return
-        have = slots(record) if record else []
-        same = Counter(raw(slot.text, self.escaped) for slot in have) == Counter(change.values)
-        if same and (record is None or not have or ttl_of(record, self.default_ttl) == change.ttl):
+        have = {type_: record for type_ in change.types if (record := owner.of(type_))}
+        going = [record for type_, record in have.items() if type_ not in wanted]
+        if not going and all(type_ in have and self._says(have[type_], values, change.ttl) for type_, values in wanted.items()):
             return
-        blocked = refusal(owner, self.document)
+        blocked = refusal(owner, self.document, change.types)
         if blocked:
             raise blocked
-        if record is None:
-            self._add_record(owner, change)
-        elif not change.values:
-            self._remove_record(owner, record)
-        else:
-            self._change_values(record, have, change)
-            self._change_ttl(record, change.ttl)
+        coming = [type_ for type_ in wanted if type_ not in have]
+        if len(coming) > len(going) and have and isinstance(owner.value, Map):
+            self._rewrite(owner, change)
+            return
+        while going and coming:
+            self._retype(going.pop(0), type_ := coming.pop(0), wanted[type_], change.ttl)
+        if going:
+            self._remove_records(owner, going)
+        if coming:
+            self._add_records(owner, {type_: wanted[type_] for type_ in coming}, change.ttl)
+        for type_, record in have.items():
+            if type_ in wanted:
+                self._change_values(record, wanted[type_])
+                self._change_ttl(record, change.ttl)
+
+    def _rewrite(self, owner: Owner, change: Edit) -> None:
+        """One record alone at its name becomes several: they are written anew, as a list."""
+        first = place(owner.value).start_mark
+        start, end = first.index, end_of(self.text, owner.value)
+        lines = [self._flow_owner(change)] if owner.value.flow else self._block_owner(change, first.column)
+        self.splices.append((start, end, self.layout.newline.join(lines).lstrip(" ")))
+
+    def _says(self, record: Record, values: tuple[str, ...], ttl: int) -> bool:
+        have = said(record, self.escaped)
+        return have == Counter(values) and (not have or ttl_of(record, self.default_ttl) == ttl)
 
     # --- values and TTL of a record that is there
 
-    def _change_values(self, record: Record, have: list[Slot], change: TxtEdit) -> None:
-        missing = Counter(change.values)
+    def _change_values(self, record: Record, wanted: tuple[str, ...]) -> None:
+        missing = Counter(wanted)
+        have = slots(record)
         going = []
         for slot in have:
-            value = raw(slot.text, self.escaped)
+            value = meant(record.type, slot, self.escaped)
             if missing[value] > 0:
                 missing[value] -= 1
             else:
                 going.append(slot)
-        coming = list(missing.elements())
+        coming = [self._file_text(record.type, value) for value in missing.elements()]
         field = values_of(record)[0]
-        if not isinstance(field.node, Seq) and len(change.values) > 1:
+        if not isinstance(field.node, Seq) and len(wanted) > 1:
             self._make_list(field, coming.pop(0) if going else None, coming, self._in_flow(record))
             return
         for slot, value in zip(going, coming, strict=False):
-            self._replace(slot.node, self._file_text(value), flow=self._in_flow(record))
+            self._replace(slot.node, value, flow=self._in_flow(record))
         if len(going) > len(coming):
             leaving = {id(slot.node) for slot in going[len(coming) :]}
             self._remove_items(field.node, [index for index, item in enumerate(field.node.items) if id(item) in leaving])
         elif len(coming) > len(going):
             self._append_values(record, have, coming[len(going) :])
 
-    def _file_text(self, value: str) -> str:
-        return value.replace(";", "\\;") if self.escaped else value
+    def _file_text(self, type_: str, value: str) -> str:
+        if type_ == "CNAME":
+            return value + "."
+        return value.replace(";", "\\;") if self.escaped and type_ == "TXT" else value
+
+    def _retype(self, record: Record, type_: str, values: tuple[str, ...], ttl: int) -> None:
+        """The record becomes one of another type, in its place."""
+        kind, field = record.fields["type"].node, values_of(record)[0]
+        self.splices.append((kind.start_mark.index, end_of(self.text, kind), type_))
+        texts = [scalar(self._file_text(type_, value), flow=True) for value in values]
+        written = f"value: {texts[0]}" if len(texts) == 1 else f"values: [{', '.join(texts)}]"
+        self.splices.append((field.key.start_mark.index, end_of(self.text, field.node), written))
+        self._change_ttl(record, ttl)
 
     def _in_flow(self, record: Record) -> bool:
         root, field = self.document.root, values_of(record)[0]
@@ -175,7 +233,7 @@ class _Splicer:
     def _append_values(self, record: Record, have: list[Slot], values: list[str]) -> None:
         field, flow = values_of(record)[0], self._in_flow(record)
         style = have[0].node.style if have else None
-        written = [scalar(self._file_text(value), style=style, flow=flow) for value in values]
+        written = [scalar(value, style=style, flow=flow) for value in values]
         last = end_of(self.text, field.node.items[-1]) if field.node.items else field.node.first.end_mark.index
         if field.node.flow:
             joined = ", ".join(written)
@@ -191,10 +249,10 @@ class _Splicer:
         key, node = field.key, field.node
         start, end = node.start_mark.index, end_of(self.text, node)
         own, style = self.text[start:end], node.style
-        written = [scalar(self._file_text(value), style=style, flow=flow) for value in added]
+        written = [scalar(value, style=style, flow=flow) for value in added]
         if instead is not None or "\n" in own or "\r" in own:
             comment = header_comment(own) if style in ("|", ">") else ""
-            own = scalar(node.value if instead is None else self._file_text(instead), style=style, flow=flow) + comment
+            own = scalar(node.value if instead is None else instead, style=style, flow=flow) + comment
         if key.value == "value":
             self.splices.append((key.start_mark.index, key.end_mark.index, "values"))
         if flow:
@@ -254,10 +312,10 @@ class _Splicer:
             start -= 2 if self.text[start - 2 : start] == "\r\n" else 1  # the file had no final newline, and keeps none
         self.splices.append((start, stop, ""))
 
-    def _remove_record(self, owner: Owner, record: Record) -> None:
-        if len(owner.records) > 1:
-            index = next(i for i, item in enumerate(owner.value.items) if item is record.node)
-            self._remove_items(owner.value, [index])
+    def _remove_records(self, owner: Owner, records: list[Record]) -> None:
+        if len(owner.records) > len(records):
+            nodes = {id(record.node) for record in records}
+            self._remove_items(owner.value, [index for index, item in enumerate(owner.value.items) if id(item) in nodes])
             return
         root: Map = self.document.root
         self.going.append(next(index for index, (key, _) in enumerate(root.entries) if key is owner.key))
@@ -276,43 +334,57 @@ class _Splicer:
             at = layouts.line_start(self.text, place(root).start_mark.index)
             self.splices.append((at, at, "{}" + self.layout.newline))  # `...` alone is no document
 
-    def _flow_record(self, change: TxtEdit) -> str:
-        values = [scalar(self._file_text(value), flow=True) for value in change.values]
-        ttl = "" if change.ttl == self.default_ttl else f"ttl: {change.ttl}, "
-        return f"{{{ttl}type: TXT, " + (f"value: {values[0]}}}" if len(values) == 1 else f"values: [{', '.join(values)}]}}")
+    def _flow_record(self, type_: str, wanted: tuple[str, ...], ttl: int) -> str:
+        values = [scalar(self._file_text(type_, value), flow=True) for value in wanted]
+        head = "" if ttl == self.default_ttl else f"ttl: {ttl}, "
+        return f"{{{head}type: {type_}, " + (f"value: {values[0]}}}" if len(values) == 1 else f"values: [{', '.join(values)}]}}")
 
-    def _block_record(self, change: TxtEdit, column: int) -> list[str]:
-        lines = [] if change.ttl == self.default_ttl else [f"ttl: {change.ttl}"]
-        values = [scalar(self._file_text(value)) for value in change.values]
+    def _flow_owner(self, change: Edit) -> str:
+        written = [self._flow_record(type_, values, change.ttl) for type_, values in change.records.items()]
+        return written[0] if len(written) == 1 else f"[{', '.join(written)}]"
+
+    def _block_record(self, type_: str, wanted: tuple[str, ...], ttl: int, column: int) -> list[str]:
+        lines = [] if ttl == self.default_ttl else [f"ttl: {ttl}"]
+        values = [scalar(self._file_text(type_, value)) for value in wanted]
         if len(values) == 1:
-            lines += ["type: TXT", f"value: {values[0]}"]
+            lines += [f"type: {type_}", f"value: {values[0]}"]
         else:
             lead = " " * self.layout.dash + "-" + " " * self.layout.gap
-            lines += ["type: TXT", "values:", *(lead + value for value in values)]
+            lines += [f"type: {type_}", "values:", *(lead + value for value in values)]
         return [" " * column + line for line in lines]
 
-    def _add_record(self, owner: Owner, change: TxtEdit) -> None:
+    def _block_owner(self, change: Edit, column: int) -> list[str]:
+        records = change.records
+        if len(records) == 1:
+            return [line for type_, values in records.items() for line in self._block_record(type_, values, change.ttl, column)]
+        return [line for type_, values in records.items() for line in self._item(column, type_, values, change.ttl)]
+
+    def _item(self, column: int, type_: str, values: tuple[str, ...], ttl: int) -> list[str]:
+        """The lines of a record as an item of a list."""
+        lines = self._block_record(type_, values, ttl, column + 1 + self.layout.gap)
+        return [" " * column + "-" + " " * self.layout.gap + lines[0].lstrip(" "), *lines[1:]]
+
+    def _add_records(self, owner: Owner, wanted: Mapping[str, tuple[str, ...]], ttl: int) -> None:
         value = owner.value
         end = end_of(self.text, value)
+        flow = ", ".join(self._flow_record(type_, values, ttl) for type_, values in wanted.items())
         if isinstance(value, Seq) and (value.flow or not value.items):
             last = end_of(self.text, value.items[-1]) if value.items else value.first.end_mark.index
-            self.splices.append((last, last, (", " if value.items else "") + self._flow_record(change)))
+            self.splices.append((last, last, (", " if value.items else "") + flow))
         elif isinstance(value, Map) and value.flow:
             start = value.first.start_mark.index
-            self.splices += [(start, start, "["), (end, end, f", {self._flow_record(change)}]")]
+            self.splices += [(start, start, "["), (end, end, f", {flow}]")]
         elif isinstance(value, Seq):
-            self._append_item(place(value).start_mark.column, end, change)
+            self._append_items(place(value).start_mark.column, end, wanted, ttl)
         else:
-            self._indent_into_list(owner, change)
+            self._indent_into_list(owner, wanted, ttl)
 
-    def _append_item(self, column: int, end: int, change: TxtEdit) -> None:
-        inner = column + 1 + self.layout.gap
-        lines = self._block_record(change, inner)
-        lines[0] = " " * column + "-" + " " * self.layout.gap + lines[0].lstrip(" ")
+    def _append_items(self, column: int, end: int, wanted: Mapping[str, tuple[str, ...]], ttl: int) -> None:
+        lines = [line for type_, values in wanted.items() for line in self._item(column, type_, values, ttl)]
         at = layouts.line_end(self.text, end)
         self.splices.append((at, at, "".join(self.layout.newline + line for line in lines)))
 
-    def _indent_into_list(self, owner: Owner, change: TxtEdit) -> None:
+    def _indent_into_list(self, owner: Owner, wanted: Mapping[str, tuple[str, ...]], ttl: int) -> None:
         value = owner.value
         first = place(value).start_mark
         start, end = layouts.line_start(self.text, first.index), end_of(self.text, value)
@@ -325,7 +397,7 @@ class _Splicer:
             if self.text[at : layouts.line_end(self.text, at)].strip(" \t"):
                 self.splices.append((at, at, deeper))
             at = layouts.next_line(self.text, at)
-        self._append_item(first.column, end, change)
+        self._append_items(first.column, end, wanted, ttl)
 
     def _written_key(self, key: str) -> str:
         root = self.document.root
@@ -338,7 +410,7 @@ class _Splicer:
         return key
 
     def _insert_keys(self) -> None:
-        new = [NewKey(key, self._flow_record(change), partial(self._block_record, change)) for key, change in self.new_keys]
+        new = [NewKey(key, self._flow_owner(change), partial(self._block_owner, change)) for key, change in self.new_keys]
         self.splices += insertions(self.text, self.document, self.layout, new, self.going)
 
 

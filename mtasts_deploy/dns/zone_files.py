@@ -1,4 +1,4 @@
-r"""`ZoneFilesProvider`: octoDNS's YamlProvider, except that writing splices the TXT records in and leaves every other byte alone.
+r"""`ZoneFilesProvider`: octoDNS's YamlProvider, except that writing splices the records in and leaves every other byte alone.
 
     providers:
       local:
@@ -11,7 +11,8 @@ r"""`ZoneFilesProvider`: octoDNS's YamlProvider, except that writing splices the
         # whether the keys must be sorted (optional, default false)
         enforce_order: false
 
-It changes TXT records only and never creates a zone file. The options of YamlProvider that spread one zone over several files are refused.
+It changes TXT records and the address records of policy hosts (`mta-sts`) only, and never creates a zone file. The options of YamlProvider
+that spread one zone over several files are refused.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ from typing import Any
 from octodns.provider.yaml import YamlProvider
 
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.dns.zone_edit import TxtEdit, edit
+from mtasts_deploy.dns.values import address_of
+from mtasts_deploy.dns.zone_edit import AddressEdit, Edit, TxtEdit, edit
 from mtasts_deploy.dns.zone_store import ZoneDirectory, decode, replace_file
 from mtasts_deploy.dns.zone_text import absolute, raw
 from mtasts_deploy.errors import Refused
-from mtasts_deploy.facts import Unknown, ZoneName
+from mtasts_deploy.facts import ADDRESS_TYPES, Unknown, ZoneName, is_policy_host
 
 _SPREADING = ("split_extension", "shared_filename", "disable_zonefile", "populate_should_replace")
 
 
 class ZoneFilesProvider(YamlProvider):  # type: ignore[misc, unused-ignore]
-    """A YamlProvider that edits TXT records in place. A zone is written at once or not at all."""
+    """A YamlProvider that edits records in place. A zone is written at once or not at all."""
 
     splices = True
     """The bridge need not seed what a whole-file writer would lose."""
@@ -110,12 +112,13 @@ class ZoneFilesProvider(YamlProvider):  # type: ignore[misc, unused-ignore]
 
     def _apply(self, plan: Any) -> None:
         zone = ZoneName(plan.desired.name)
-        foreign = sorted({f"{change.record.fqdn} {change.record._type}" for change in plan.changes if change.record._type != "TXT"})
+        foreign = sorted({f"{change.record.fqdn} {change.record._type}" for change in plan.changes if not _editable(zone, change.record)})
         if foreign:
             raise Refused(
                 Diagnostic(
                     code="MTS470",
-                    message=f"the provider {self.id} edits TXT records only, and was asked to change {', '.join(foreign)}",
+                    message=f"the provider {self.id} edits TXT records and the addresses of policy hosts only, and was asked to change "
+                    + ", ".join(foreign),
                     hint="Change other records in the zone file itself.",
                 )
             )
@@ -135,7 +138,7 @@ class ZoneFilesProvider(YamlProvider):  # type: ignore[misc, unused-ignore]
         new = edit(
             text,
             zone,
-            [self._edit(zone, change) for change in plan.changes],
+            _edits(zone, plan),
             shown=where,
             default_ttl=self.default_ttl,
             escaped_semicolons=self.escaped_semicolons,
@@ -144,9 +147,21 @@ class ZoneFilesProvider(YamlProvider):  # type: ignore[misc, unused-ignore]
             replace_file(self._store.path, filename, before, new.encode("utf-8"), where)
         self._seen.pop(zone, None)
 
-    @staticmethod
-    def _edit(zone: ZoneName, change: Any) -> TxtEdit:
-        name = absolute(zone, change.record.name)
-        if change.new is None:
-            return TxtEdit(name=name, values=(), ttl=change.existing.ttl)
-        return TxtEdit(name=name, values=tuple(raw(str(value), True) for value in change.new.values), ttl=change.new.ttl)
+
+def _editable(zone: ZoneName, record: Any) -> bool:
+    return record._type == "TXT" or (record._type in ADDRESS_TYPES and is_policy_host(absolute(zone, record.name)))
+
+
+def _edits(zone: ZoneName, plan: Any) -> list[Edit]:
+    """One edit for each TXT record that changes, one for all address records of a name of which any does."""
+    found: list[Edit] = []
+    moved = dict.fromkeys(change.record.name for change in plan.changes if change.record._type != "TXT")
+    for change in plan.changes:
+        if change.record._type == "TXT":
+            values = () if change.new is None else tuple(raw(str(value), True) for value in change.new.values)
+            found.append(TxtEdit(name=absolute(zone, change.record.name), values=values, ttl=(change.new or change.existing).ttl))
+    for key in moved:
+        records = [record for record in plan.desired.records if record.name == key and record._type in ADDRESS_TYPES]
+        ttl = max((record.ttl for record in records), default=0)
+        found.append(AddressEdit(name=absolute(zone, key), address=address_of(records), ttl=ttl))
+    return found

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from mtasts_deploy import __version__, files
-from mtasts_deploy.facts import MxSet, NameFacts, TxtSet, ZoneFacts, ZoneName
+from mtasts_deploy.facts import Address, AddressSet, MxSet, NameFacts, TxtSet, ZoneFacts, ZoneName
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 
 def digest_of(content: bytes, names: Collection[str], *settings: object) -> str:
@@ -84,7 +84,13 @@ def _shard_of(zone: ZoneName) -> str:
 
 def _entry(digest: str, facts: ZoneFacts) -> list[Any]:
     names = {
-        name: [at.txt and [list(at.txt.values), at.txt.ttl], at.mx and [list(at.mx.hosts), at.mx.ttl], list(at.others), at.cname]
+        name: [
+            at.txt and [list(at.txt.values), at.txt.ttl],
+            at.mx and [list(at.mx.hosts), at.mx.ttl],
+            list(at.others),
+            at.cname,
+            at.address and [dict(at.address.address.records()), at.address.ttl],
+        ]
         for name, at in facts.names.items()
     }
     return [digest, names, dict(facts.cuts)]
@@ -95,10 +101,11 @@ def _facts(provider: str, zone: ZoneName, entry: list[Any]) -> ZoneFacts:
     return ZoneFacts(provider=provider, zone=zone, names={name: _at(*raw) for name, raw in names.items()}, cuts=dict(cuts))
 
 
-def _at(txt: list[Any] | None, mx: list[Any] | None, others: list[str], cname: str | None) -> NameFacts:
+def _at(txt: list[Any] | None, mx: list[Any] | None, others: list[str], cname: str | None, address: list[Any] | None) -> NameFacts:
     return NameFacts(
         txt=None if txt is None else TxtSet(values=tuple(txt[0]), ttl=int(txt[1])),
         mx=None if mx is None else MxSet(hosts=tuple(mx[0]), ttl=int(mx[1])),
         others=tuple(others),
         cname=cname,
+        address=None if address is None else AddressSet(address=Address.of(address[0]), ttl=int(address[1])),
     )

@@ -4,16 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from mtasts_deploy.dns.zone_nodes import Alias, Document, Map, Node, Seq, ZoneProblem, is_merge, name_of, parse, place, tag_of
-from mtasts_deploy.dns.zone_records import Owner, owners, slots, ttl_of
+from mtasts_deploy.dns.zone_records import Owner, Record, Slot, host, owners, slots, ttl_of
 from mtasts_deploy.dns.zone_text import raw
+from mtasts_deploy.facts import Address
 
 _OURS = ("ttl", "value", "values")
 
 
-def prove(old: str, new: str, wanted: Mapping[str, tuple[Counter[str], int]], default_ttl: int, escaped: bool) -> None:
-    """Every other key of `new` says what it said in `old`, and the wanted names hold exactly these TXT values with this TTL.
+class Wanted(NamedTuple):
+    """What the records of `types` at a name are to hold, by type, with their TTL; those without values are to be gone."""
+
+    types: tuple[str, ...]
+    values: Mapping[str, Counter[str]]
+    ttl: int
+
+
+def meant(type_: str, slot: Slot, escaped: bool) -> str:
+    """A value as DNS has it: a TXT value unescaped, a target's name or an address in its usual form."""
+    if type_ == "TXT":
+        return raw(slot.text, escaped)
+    return host(slot.text) if type_ == "CNAME" else next(iter(dict(Address.of({type_: [slot.text]}).records()).values()))[0]
+
+
+def said(record: Record, escaped: bool) -> Counter[str]:
+    """The values of a record."""
+    return Counter(meant(record.type, slot, escaped) for slot in slots(record))
+
+
+def prove(old: str, new: str, wanted: Mapping[str, Wanted], default_ttl: int, escaped: bool) -> None:
+    """Every other key of `new` says what it said in `old`, and the wanted names hold exactly these values with this TTL.
 
     `wanted` is keyed by names relative to the zone. Raises `ZoneProblem` (MTS465) where that is not so: nothing may be written then.
     """
@@ -26,14 +48,18 @@ def prove(old: str, new: str, wanted: Mapping[str, tuple[Counter[str], int]], de
     if _others(before, wanted) != _others(after, wanted):
         raise _failed("another record would change")
     had = owners(before, wanted)
-    for key, (values, ttl) in wanted.items():
+    for key, want in wanted.items():
         owner = found.get(key)
-        if _beside(had.get(key)) != _beside(owner) or (values and _settings(had.get(key)) not in ([], _settings(owner))):
+        if _beside(had.get(key), want.types) != _beside(owner, want.types):
             raise _failed(f"another record or setting at `{key}` would change")
-        record = owner.of("TXT") if owner else None
-        got = Counter(raw(slot.text, escaped) for slot in slots(record)) if record else Counter()
-        if got != values or (record is not None and values and ttl_of(record, default_ttl) != ttl):
-            raise _failed(f"the record at `{key}` would not get the values that it should")
+        for type_ in want.types:
+            values = want.values.get(type_, Counter())
+            if values and _settings(had.get(key), type_) not in ([], _settings(owner, type_)):
+                raise _failed(f"another record or setting at `{key}` would change")
+            record = owner.of(type_) if owner else None
+            got = said(record, escaped) if record else Counter()
+            if got != values or (record is not None and values and ttl_of(record, default_ttl) != want.ttl):
+                raise _failed(f"the record at `{key}` would not get the values that it should")
 
 
 def _failed(what: str) -> ZoneProblem:
@@ -57,14 +83,14 @@ def _others(document: Document, wanted: Mapping[str, object]) -> list[tuple[obje
     return kept
 
 
-def _beside(owner: Owner | None) -> list[object]:
+def _beside(owner: Owner | None, types: tuple[str, ...]) -> list[object]:
     """The other records at a name."""
-    return [_signature(record.node) for record in owner.records if record.type != "TXT"] if owner else []
+    return [_signature(record.node) for record in owner.records if record.type not in types] if owner else []
 
 
-def _settings(owner: Owner | None) -> list[object]:
-    """All that the TXT record at a name has besides its values and TTL (`type`, `octodns`)."""
-    record = owner.of("TXT") if owner else None
+def _settings(owner: Owner | None, type_: str) -> list[object]:
+    """All that the record of a type at a name has besides its values and TTL (`type`, `octodns`)."""
+    record = owner.of(type_) if owner else None
     return [(key, _signature(field.node)) for key, field in record.fields.items() if key not in _OURS] if record else []
 
 

@@ -6,18 +6,19 @@ wins.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import yaml
 from yaml.events import ScalarEvent
 
 from mtasts_deploy.dns.zone_nodes import Alias, Document, Map, Node, Seq, ZoneProblem, is_merge, name_of, place, tag_of, text_of, trouble
+from mtasts_deploy.facts import ADDRESS_TYPES, Address
 
 MAX_VISITS = 10_000
 _NULL = "tag:yaml.org,2002:null"
 _STR = "tag:yaml.org,2002:str"
-_KNOWN = frozenset({"TXT", "MX", "CNAME", "NS", "DNAME"})
+_KNOWN = frozenset({"TXT", "MX", "A", "AAAA", "CNAME", "NS", "DNAME"})
 
 
 class Field(NamedTuple):
@@ -294,6 +295,17 @@ def cname_of(record: Record) -> str | None:
     return None if field is None else host(text(field.node, "a CNAME value"))
 
 
+def address_of(records: Iterable[Record]) -> Address:
+    """Where these records lead; those of other types do not count."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        if record.type == "CNAME":
+            found["CNAME"] = [target] if (target := cname_of(record)) else []
+        elif record.type in ADDRESS_TYPES:
+            found[record.type] = [text(node, f"an {record.type} value") for node, _ in values_of(record)[1]]
+    return Address.of(found)
+
+
 def inside(node: Node) -> Iterator[Node]:
     """The node and all that stands in it in the file; aliases are not followed."""
     yield node
@@ -306,30 +318,30 @@ def inside(node: Node) -> Iterator[Node]:
             yield from inside(value)
 
 
-def refusal(owner: Owner, document: Document) -> ZoneProblem | None:
-    """Why the TXT record at this name cannot be edited in place (MTS455), if so."""
+def refusal(owner: Owner, document: Document, types: Sequence[str] = ("TXT",)) -> ZoneProblem | None:
+    """Why the records of these types at this name cannot be edited in place (MTS455), if so."""
     if document.asked is not None:
         return None
-    found = _obstacle(owner, document.shared)
+    found = _obstacle(owner, document.shared, [record for type_ in types if (record := owner.of(type_))])
     if found is None:
         return None
     node, what = found
-    message = f"the TXT record here depends on {what}, so it cannot be changed without changing what is not ours"
+    kind = "TXT record" if tuple(types) == ("TXT",) else "address record"
+    message = f"the {kind} here depends on {what}, so it cannot be changed without changing what is not ours"
     return trouble("MTS455", message, node, "Write this record out in full under its own key.")
 
 
-def _obstacle(owner: Owner, shared: frozenset[int]) -> tuple[Node, str] | None:
-    record = owner.of("TXT")
-    for via in [owner.via, *(_txt_vias(record) if record else ())]:
+def _obstacle(owner: Owner, shared: frozenset[int], records: Sequence[Record]) -> tuple[Node, str] | None:
+    for via in [owner.via, *(via for record in records for via in _vias(record))]:
         if via is not None:
             return via, f"the alias *{via.event.anchor}" if isinstance(via, Alias) else "a merge key (`<<`)"
-    own = [owner.value, owner.key, *(inside(record.node) if record else ())]
+    own = [owner.value, owner.key, *(node for record in records for node in inside(record.node))]
     for node in own if shared else ():
         if not isinstance(node, Alias) and place(node).anchor is not None and place(node).start_mark.index in shared:
             return node, f"the anchor &{place(node).anchor}, which other records use"
     return None
 
 
-def _txt_vias(record: Record) -> list[Node]:
+def _vias(record: Record) -> list[Node]:
     relevant = [field.via for name, field in record.fields.items() if name in ("type", "ttl", "value", "values")]
-    return [record.via, *relevant, *(slot.via for slot in slots(record))]
+    return [record.via, *relevant, *(via for _, via in values_of(record)[1])]

@@ -209,8 +209,13 @@ def _said(error: OSError) -> str:
 
 
 def _failure(where: str, error: OSError, outcome: str) -> Diagnostic:
-    full = files.trouble_of(error) is files.Trouble.NO_SPACE
-    hint = "Free some space and run again." if full else "Correct that and run again."
+    match files.trouble_of(error):
+        case files.Trouble.NO_SPACE:
+            hint = "Free some space and run again."
+        case files.Trouble.FORBIDDEN:
+            hint = "Run as a user who may write there, or mount the file system writable, and run again."
+        case _:
+            hint = "Correct that and run again."
     return Diagnostic(code="MTS468", message=f"{where} cannot be written: {_said(error)}; {outcome}", hint=hint)
 
 

@@ -10,8 +10,8 @@ from collections.abc import Collection
 
 from mtasts_deploy.diagnostics import Diagnostic, Span
 from mtasts_deploy.dns.zone_nodes import BOM, Document, ZoneProblem, parse
-from mtasts_deploy.dns.zone_records import Owner, cname_of, mx_hosts, owners, refusal, slots, ttl_of
-from mtasts_deploy.facts import MxSet, NameFacts, TxtSet, Unknown, ZoneFacts, ZoneName
+from mtasts_deploy.dns.zone_records import Owner, address_of, cname_of, mx_hosts, owners, refusal, slots, ttl_of
+from mtasts_deploy.facts import ADDRESS_TYPES, AddressSet, MxSet, NameFacts, TxtSet, Unknown, ZoneFacts, ZoneName, is_policy_host
 
 
 def relative(zone: ZoneName, name: str) -> str:
@@ -62,7 +62,7 @@ def read(
         facts, cuts = {}, {}
         for key, owner in found.items():
             if key in asked:
-                facts[asked[key]] = _facts(owner, document, shown, default_ttl, escaped_semicolons)
+                facts[asked[key]] = _facts(owner, document, shown, default_ttl, escaped_semicolons, policy_host=is_policy_host(asked[key]))
             for record in owner.records:
                 if record.type == "DNAME" or (record.type == "NS" and key):
                     cuts[absolute(zone, key)] = record.type
@@ -74,9 +74,9 @@ def read(
     return ZoneFacts(provider=provider, zone=zone, names=facts, cuts=cuts)
 
 
-def _facts(owner: Owner, document: Document, shown: str, default_ttl: int, escaped: bool) -> NameFacts:
-    txt = mx = cname = None
-    blocked = refusal(owner, document)
+def _facts(owner: Owner, document: Document, shown: str, default_ttl: int, escaped: bool, *, policy_host: bool) -> NameFacts:
+    txt = mx = cname = address = None
+    blocked = refusal(owner, document, ADDRESS_TYPES if policy_host else ("TXT",))
     others = []
     for record in owner.records:
         if record.type == "TXT":
@@ -88,7 +88,11 @@ def _facts(owner: Owner, document: Document, shown: str, default_ttl: int, escap
             others.append(record.type)
             if record.type == "CNAME":
                 cname = cname_of(record)
-    return NameFacts(txt=txt, mx=mx, others=tuple(sorted(others)), cname=cname, refusal=blocked.diagnostic(shown) if blocked else None)
+    if policy_host and (found := address_of(owner.records)):
+        ttls = [ttl_of(record, default_ttl) for record in owner.records if record.type in ADDRESS_TYPES]
+        address = AddressSet(address=found, ttl=max(ttls))
+    refused = blocked.diagnostic(shown) if blocked else None
+    return NameFacts(txt=txt, mx=mx, others=tuple(sorted(others)), cname=cname, address=address, refusal=refused)
 
 
 def raw(text: str, escaped: bool) -> str:

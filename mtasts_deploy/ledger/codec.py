@@ -15,10 +15,12 @@ from typing import Final, cast
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import StateError
-from mtasts_deploy.ledger.model import Before, Blind, Entry, Exposure, MxSighting, PublicPolicy, ToPublish
+from mtasts_deploy.facts import Address
+from mtasts_deploy.ledger.model import Before, Blind, Entry, Exposure, MxSighting, PublicPolicy, ToPublish, Way
 from mtasts_deploy.rfc.policy import PolicyId, PolicyIdError
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""2: `ways`. An entry of format 1 has none; the next look gives it the first."""
 Json = Mapping[str, object]
 
 
@@ -160,6 +162,29 @@ def _json(entry: Entry) -> Json:
         to_publish=None if entry.to_publish is None else {"id": entry.to_publish.id, "ttl": entry.to_publish.ttl},
         dns=list(entry.dns),
         host=entry.host,
+        ways=[_way_json(way) for way in entry.ways],
+    )
+
+
+def _way_json(way: Way) -> Json:
+    return {
+        "host": way.host,
+        "ttl": way.ttl,
+        "address": {kind: list(values) for kind, values in way.address.records()},
+        **_sparse(since=way.since, seen=way.seen, until=way.until, ours=way.ours, put=way.put),
+    }
+
+
+def _way(raw: Json) -> Way:
+    return Way(
+        host=cast("str", raw["host"]),
+        ttl=int(cast("int", raw["ttl"])),
+        address=Address.of(cast("dict[str, list[str]]", raw["address"])),
+        since=_moment(raw["since"]),
+        seen=_maybe(raw.get("seen")),
+        until=_maybe(raw.get("until")),
+        ours=bool(raw.get("ours", False)),
+        put=bool(raw.get("put", False)),
     )
 
 
@@ -173,6 +198,7 @@ def _before_json(before: Before) -> Json:
         tlsrpt_changed=before.tlsrpt_changed,
         done=before.done,
         taken=before.taken,
+        plan=before.plan,
     )
 
 
@@ -221,6 +247,7 @@ def _entry(raw: Json) -> Entry:
         else ToPublish(id=PolicyId.parse(cast("str", to_publish["id"])).text, ttl=int(cast("int", to_publish["ttl"]))),
         dns=tuple(cast("list[str]", get("dns", []))),
         host=cast("str", get("host", "")),
+        ways=tuple(_way(way) for way in cast("list[Json]", get("ways", []))),
     )
 
 
@@ -251,4 +278,5 @@ def _before(raw: Json) -> Before:
         tlsrpt_changed=bool(raw.get("tlsrpt_changed", False)),
         done=bool(raw.get("done", False)),
         taken=bool(raw.get("taken", False)),
+        plan=cast("str", raw.get("plan", "")),
     )

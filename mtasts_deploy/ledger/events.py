@@ -5,11 +5,13 @@ A look that shows nothing new gives back the very same entry, so that an apply w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from mtasts_deploy.facts import Address
 from mtasts_deploy.ledger.model import UNSEEN, Before, Blind, Entry, Exposure, MxSighting, PublicPolicy, ToPublish
+from mtasts_deploy.ledger.ways import saw_addresses, served_by
 from mtasts_deploy.rfc.policy import PolicyId, policy_id
 
 
@@ -19,6 +21,9 @@ class Look:
 
     `mx` is None where the MX records were not looked at; `mx_ttl` goes with it. `single`: each provider has exactly one valid record (None:
     not looked at); another answer than that may be cached for `blind_ttl`.
+
+    `host` is the declared host ("": this was no look at the whole domain), `aliases` other names of it, `declared` the declared address;
+    `addresses` are those of the policy host with their TTLs, as far as they are known; `closes`: what is not among them is gone.
     """
 
     ids: tuple[tuple[str, int], ...] = ()
@@ -27,6 +32,11 @@ class Look:
     mx_ttl: int = 0
     single: bool | None = None
     blind_ttl: int = 0
+    host: str = ""
+    aliases: frozenset[str] = frozenset()
+    declared: Address | None = None
+    addresses: Mapping[Address, int] = field(default_factory=dict)
+    closes: bool = True
 
 
 def digits_of(body: bytes) -> str:
@@ -48,6 +58,9 @@ def saw(entry: Entry, look: Look, now: datetime) -> Entry:
         after = _saw_mx(after, look.mx, look.mx_ttl, now)
     if first and (look.ids or look.bodies):
         after = replace(after, incomplete=now)
+    if look.host and (after.ids or after.policies or after.ways):
+        after = served_by(after, look.host, look.aliases)
+        after = saw_addresses(after, look.addresses, look.declared, look.host, now, closes=look.closes)
     return after
 
 
@@ -219,9 +232,10 @@ def confirmed(entry: Entry, id_: str, now: datetime) -> Entry:
 def changing(entry: Entry, before: Before) -> Entry:
     """Before a run changes the domain: remember what to go back to, unless an unfinished run already has noted it."""
     if entry.before is not None and not entry.before.done and not entry.before.taken:
-        if before.tlsrpt_changed and not entry.before.tlsrpt_changed:
-            return replace(entry, before=replace(entry.before, tlsrpt=before.tlsrpt, tlsrpt_changed=True))
-        return entry
+        noted = replace(entry.before, plan=before.plan)
+        if before.tlsrpt_changed and not noted.tlsrpt_changed:
+            noted = replace(noted, tlsrpt=before.tlsrpt, tlsrpt_changed=True)
+        return entry if noted == entry.before else replace(entry, before=noted)
     return replace(entry, before=before)
 
 

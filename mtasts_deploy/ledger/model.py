@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from mtasts_deploy.facts import KnownPolicies
+from mtasts_deploy.facts import Address, KnownPolicies
 from mtasts_deploy.rfc.policy import PolicyId
 
 YEAR = timedelta(seconds=31557600)
@@ -88,7 +88,7 @@ class Before:
 
     `policy` names the bytes that were served (None: no file), `sts` says whether a `_mta-sts` record of ours was live, `tlsrpt` is our
     `_smtp._tls` value (None: none, or not touched by the run when `tlsrpt_changed` is False). `done`: the run finished this domain.
-    `taken`: it was taken back.
+    `taken`: it was taken back. `plan` is the digest of the plan that the run carried out.
     """
 
     run: str
@@ -99,6 +99,7 @@ class Before:
     tlsrpt_changed: bool = False
     done: bool = False
     taken: bool = False
+    plan: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +111,30 @@ class ToPublish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """A way that senders may take to the policy: an address of the policy host, and the host that serves there.
+
+    It may be taken from `since` until `until` (None: still); `seen` is the first look that showed the address (None: it was only prepared),
+    `ttl` the largest that it was seen with. An empty `address`: where the name leads is not known. `ours`: it was declared while it was
+    there, or put there by us; `put` is the latter.
+    """
+
+    host: str
+    address: Address
+    ttl: int
+    since: datetime
+    seen: datetime | None = None
+    until: datetime | None = None
+    ours: bool = False
+    put: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """All that is remembered of one domain.
+
+    `host` is the host whose file counts as the served one. `ways` are all that senders may take to the policy: while there are several, a
+    move is open, and each of their hosts gets what is put.
 
     `incomplete`: something was live at first sight, then. `lost`: an id of our form was live that the ledger did not know, then.
     `mx_ttl` is the largest TTL that the MX set was seen with, `mx_watched` the first look at it. `tlsrpt` is the value that we published
@@ -134,6 +157,17 @@ class Entry:
     to_publish: ToPublish | None = None
     dns: tuple[str, ...] = ()
     host: str = ""
+    ways: tuple[Way, ...] = ()
+
+    @property
+    def published(self) -> bool:
+        """Was there ever an id? Then senders may hold a policy, and look for another on every way."""
+        return bool(self.ids) or self.to_publish is not None
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that senders may be led to."""
+        return tuple(dict.fromkeys([*([self.host] if self.host else []), *(way.host for way in self.ways)]))
 
     def fetchable(self) -> frozenset[str]:
         """The bytes, by digits, that may be fetched now."""

@@ -13,9 +13,11 @@ from mtasts_deploy.output.interface import Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.tables import history_lines, status_lines
 from mtasts_deploy.output.text import counted, further, plain
+from mtasts_deploy.output.verification import verification_lines
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Action, DomainPlan, Plan, Verdict, Wait
 from mtasts_deploy.plan.wording import moment
+from mtasts_deploy.verify.model import Report
 
 _COLOURS = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red", Action.KEEP: "dim"}
 _WHAT = 13
@@ -78,6 +80,12 @@ class Human:
         for finding in strays:
             self._out.line()
             self._finding(finding, "warning", indent="")
+        self._out.flush()
+
+    def verified(self, report: Report) -> None:
+        """The verdict on each domain, and what is behind it."""
+        for line in verification_lines(report, self._out.style, verbose=self._verbose):
+            self._out.line(line)
         self._out.flush()
 
     def history(self, past: Past) -> None:

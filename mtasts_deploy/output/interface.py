@@ -15,6 +15,7 @@ from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
 from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.verify.model import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,9 @@ class Output(Protocol):
 
     def status(self, standings: Sequence[Standing], strays: Sequence[Diagnostic]) -> None:
         """How domains stand."""
+
+    def verified(self, report: Report) -> None:
+        """What senders would do, and why."""
 
     def history(self, past: Past) -> None:
         """What is remembered of a domain."""

@@ -17,6 +17,8 @@ from mtasts_deploy.permissions import Permissions, policy
 from mtasts_deploy.plan.file import finding_json, to_json
 from mtasts_deploy.plan.horizon import horizon, read_policy
 from mtasts_deploy.plan.model import Plan
+from mtasts_deploy.verify.file import to_json as verification
+from mtasts_deploy.verify.model import Report
 
 FORMAT_VERSION: Final = 1
 
@@ -66,6 +68,10 @@ class Machine:
     def status(self, standings: Sequence[Standing], strays: Sequence[Diagnostic]) -> None:
         """One object a domain."""
         self._document({"domains": [_standing(one) for one in standings], "findings": _findings(strays)})
+
+    def verified(self, report: Report) -> None:
+        """All that was seen, as in the file of `verify --out`."""
+        self._document(verification(report, self._tool))
 
     def history(self, past: Past) -> None:
         """The ledger's entry."""

@@ -14,8 +14,10 @@ from mtasts_deploy.output.ending import closing_line, verdict_line
 from mtasts_deploy.output.interface import Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.text import counted, in_order
+from mtasts_deploy.output.verification import tally_line
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
+from mtasts_deploy.verify.model import Report
 
 
 class Pipeline:
@@ -55,6 +57,10 @@ class Pipeline:
         """What is wrong with domains."""
         findings = [finding for one in standings for finding in one.unknown or one.plan.findings]
         self._found(counted(len(standings), "domain"), [*findings, *strays])
+
+    def verified(self, report: Report) -> None:
+        """What is wrong with domains as senders see them."""
+        self._found(tally_line(report), [*report.findings, *(finding for one in report.domains for finding in one.findings)])
 
     def history(self, past: Past) -> None:
         """Has no such form."""

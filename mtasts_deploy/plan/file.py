@@ -11,9 +11,10 @@ from typing import Final, cast
 
 from mtasts_deploy.diagnostics import Diagnostic, Severity, Span
 from mtasts_deploy.errors import MtastsError, UsageError
-from mtasts_deploy.facts import RecordChange, RecordKind, TxtSet, ZoneName
+from mtasts_deploy.facts import Address, AddressChange, AddressSet, RecordChange, RecordKind, TxtSet, ZoneName
 from mtasts_deploy.plan.model import (
     Action,
+    AddressSite,
     Barrier,
     Delivery,
     DomainPlan,
@@ -21,6 +22,7 @@ from mtasts_deploy.plan.model import (
     HandOver,
     Line,
     Plan,
+    PutAddress,
     PutPolicy,
     PutRecords,
     RemovePolicy,
@@ -67,14 +69,18 @@ def render(plan: Plan, tool: str) -> bytes:
 
 def parse(data: bytes, name: str) -> Plan:
     """Read a plan file; `name` is what to call it. Raises `UsageError`: not a plan (MTS771), a newer format (MTS772), tampered with
-    (MTS773).
+    (MTS773), truncated (MTS764).
     """
     try:
         raw = cast("Json", json.loads(data))
         version = raw["format_version"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise _unusable("MTS771", name, "it is not a plan file, or it is truncated") from error
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+        if _truncated(data, error):
+            raise _unusable("MTS764", name, "it is truncated: its end is missing") from error
+        raise _unusable("MTS771", name, "it is not a plan file") from error
+    if type(version) is not int or version < 1:
+        raise _unusable("MTS771", name, f"it is not a plan file: its `format_version` is {version!r}")
+    if version > FORMAT_VERSION:
         raise _unusable("MTS772", name, f"it has format {version}; this version reads up to {FORMAT_VERSION}")
     try:
         plan = _plan(raw)
@@ -83,6 +89,13 @@ def parse(data: bytes, name: str) -> Plan:
     if digest(plan) != raw.get("digest"):
         raise _unusable("MTS773", name, "its steps are not those that its digest was made of")
     return plan
+
+
+def _truncated(data: bytes, error: Exception) -> bool:
+    text = data.strip()
+    if not isinstance(error, json.JSONDecodeError) or not text.startswith(b"{"):
+        return not text
+    return not text.endswith(b"}") or error.pos >= len(error.doc.rstrip())
 
 
 def _unusable(code: str, name: str, why: str) -> UsageError:
@@ -94,7 +107,8 @@ def _canonical(data: object) -> str:
 
 
 def _timeless(step: Step) -> Json:
-    return {key: value for key, value in _step(step).items() if key not in ("until", "location")}
+    said = _step(step).items()
+    return {key: value for key, value in said if key not in ("until", "location") and (key, value) not in (("copy", False), ("at", None))}
 
 
 def _domain(plan: DomainPlan) -> Json:
@@ -135,10 +149,14 @@ def finding_json(finding: Diagnostic) -> dict[str, object]:
 
 def _step(step: Step) -> Json:
     match step:
+        case PutAddress():
+            return {"step": "put-address", "moves": step.moves, "changes": [_address_change(change) for change in step.changes]}
         case PutPolicy():
-            return {"step": "put-policy", "host": step.host, "location": step.location, "before": step.before, "after": _text(step.body)}
+            after = {"after": _text(step.body), "copy": step.copy}
+            return {"step": "put-policy", "host": step.host, "location": step.location, "before": step.before, **after}
         case Barrier():
-            return {"step": "barrier", "bytes": hashlib.sha256(step.body).hexdigest(), "after": _text(step.body)}
+            at = None if step.at is None else _address(step.at)
+            return {"step": "barrier", "bytes": hashlib.sha256(step.body).hexdigest(), "after": _text(step.body), "at": at}
         case PutRecords():
             return {"step": "put-records", "id": step.id, "changes": [_change(change) for change in step.changes]}
         case HandOver():
@@ -150,6 +168,22 @@ def _step(step: Step) -> Json:
         case Wait():
             until = None if step.until is None else step.until.astimezone(UTC).isoformat()
             return {"step": "wait", "what": step.what, "until": until, "text": step.text, "code": step.code}
+
+
+def _address(address: Address) -> Json:
+    return {kind: list(values) for kind, values in address.records()}
+
+
+def _address_change(site: AddressSite) -> Json:
+    change = site.change
+    return {
+        "provider": site.provider,
+        "zone": site.zone,
+        "name": change.name,
+        "before": None if change.before is None else {"address": _address(change.before.address), "ttl": change.before.ttl},
+        "after": _address(change.after),
+        "ttl": change.ttl,
+    }
 
 
 def _change(site: SiteChange) -> Json:
@@ -235,10 +269,15 @@ def _finding(raw: Json) -> Diagnostic:
 def _read_step(raw: Json) -> Step:
     get = cast("dict[str, str]", raw).get
     match raw["step"]:
+        case "put-address":
+            changes = tuple(_read_address_change(one) for one in cast("list[Json]", raw["changes"]))
+            return PutAddress(changes=changes, moves=bool(raw["moves"]))
         case "put-policy":
-            return PutPolicy(host=str(raw["host"]), location=str(raw["location"]), before=get("before"), body=_bytes(raw["after"]))
+            copy = bool(raw.get("copy", False))
+            body = _bytes(raw["after"])
+            return PutPolicy(host=str(raw["host"]), location=str(raw["location"]), before=get("before"), body=body, copy=copy)
         case "barrier":
-            return Barrier(body=_bytes(raw["after"]))
+            return Barrier(body=_bytes(raw["after"]), at=_read_address(raw["at"]) if raw.get("at") else None)
         case "put-records":
             return PutRecords(changes=_read_changes(raw), id=get("id"))
         case "hand-over":
@@ -270,6 +309,21 @@ def _read_change(raw: Json) -> SiteChange:
         ttl=cast("int", raw["ttl"]),
     )
     return SiteChange(provider=cast("str", raw["provider"]), zone=ZoneName(cast("str", raw["zone"])), change=change)
+
+
+def _read_address(raw: object) -> Address:
+    return Address.of(cast("dict[str, list[str]]", raw))
+
+
+def _read_address_change(raw: Json) -> AddressSite:
+    before = cast("dict[str, object] | None", raw["before"])
+    change = AddressChange(
+        name=str(raw["name"]),
+        before=None if before is None else AddressSet(address=_read_address(before["address"]), ttl=cast("int", before["ttl"])),
+        after=_read_address(raw["after"]),
+        ttl=int(cast("int", raw["ttl"])),
+    )
+    return AddressSite(provider=str(raw["provider"]), zone=ZoneName(str(raw["zone"])), change=change)
 
 
 def _bytes(raw: object) -> bytes:

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import Enum
 
 from mtasts_deploy.diagnostics import Diagnostic, Severity
-from mtasts_deploy.facts import RecordChange, RecordKind, ZoneName
+from mtasts_deploy.facts import Address, AddressChange, RecordChange, RecordKind, ZoneName
 from mtasts_deploy.rfc.names import Domain
 
 
@@ -44,20 +44,47 @@ class SiteChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressSite:
+    """A change of the address records at one zone of one provider."""
+
+    provider: str
+    zone: ZoneName
+    change: AddressChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutAddress:
+    """Lead the policy host there. `moves`: the domain has a live policy, so its bytes are served there before."""
+
+    changes: tuple[AddressSite, ...]
+    moves: bool
+
+    @property
+    def address(self) -> Address:
+        """Where it leads then."""
+        return self.changes[0].change.after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PutPolicy:
-    """Put these bytes on the policy host, if what is there still has the version `before` (None: nothing)."""
+    """Put these bytes on the policy host, if what is there still has the version `before` (None: nothing).
+
+    `copy`: they are those that are served already, for a host that is to serve them next.
+    """
 
     host: str
     location: str
     before: str | None
     body: bytes
+    copy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Barrier:
-    """Prove that the bytes of the policy are the ones that are served."""
+    """Prove that the bytes of the policy are the ones that are served: at the policy host, or at the address that it is to have."""
 
     body: bytes
+    at: Address | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +132,7 @@ class Wait:
     code: str = ""
 
 
-Step = PutPolicy | Barrier | PutRecords | HandOver | RemoveRecords | RemovePolicy | Wait
+Step = PutAddress | PutPolicy | Barrier | PutRecords | HandOver | RemoveRecords | RemovePolicy | Wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +202,16 @@ class DomainPlan:
         return next((step for step in self.steps if isinstance(step, kind)), None)
 
     @property
+    def put_address(self) -> PutAddress | None:
+        """The step that changes the address of the policy host, if there is one."""
+        return next((step for step in self.steps if isinstance(step, PutAddress)), None)
+
+    @property
+    def moves(self) -> bool:
+        """Is it a move: no new bytes, but another host or another address for those that are served?"""
+        return any((isinstance(step, PutPolicy) and step.copy) or (isinstance(step, PutAddress) and step.moves) for step in self.steps)
+
+    @property
     def hand_over(self) -> HandOver | None:
         """The step that leaves the `_mta-sts` record to octodns-sync, if there is one."""
         return next((step for step in self.steps if isinstance(step, HandOver)), None)
@@ -191,7 +228,7 @@ class DomainPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """The numbers of the closing line: policies and records added, changed, removed; domains waiting, blocked, not observed."""
+    """The numbers of the closing line: policies, records and addresses added, changed, removed; domains waiting, blocked, not observed."""
 
     add: int
     change: int

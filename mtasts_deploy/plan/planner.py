@@ -17,7 +17,7 @@ from mtasts_deploy.facts import HostedPolicy, RecordChange, RecordKind, TxtSet, 
 from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, RecordSite
-from mtasts_deploy.plan import guards, handover
+from mtasts_deploy.plan import guards, handover, moving
 from mtasts_deploy.plan.delivery import delivery
 from mtasts_deploy.plan.horizon import horizon, may_be_held, read_policy, ready, strict_ready
 from mtasts_deploy.plan.ids import pick_id
@@ -26,7 +26,9 @@ from mtasts_deploy.plan.model import (
     Barrier,
     Delivery,
     DomainPlan,
+    HandOver,
     Line,
+    PutAddress,
     PutPolicy,
     PutRecords,
     RemoveRecords,
@@ -118,14 +120,14 @@ def about(settings: DomainSettings, findings: tuple[Diagnostic, ...]) -> tuple[D
 
 def _ordered(parts: tuple[Part, ...]) -> tuple[Step, ...]:
     steps = [step for part in parts for step in part.steps]
-    first = [step for step in steps if isinstance(step, PutPolicy | Barrier)]
+    first = [step for step in steps if isinstance(step, PutAddress | PutPolicy | Barrier)]
     puts = [step for step in steps if isinstance(step, PutRecords)]
     removals = [step for step in steps if isinstance(step, RemoveRecords)]
     waits = [step for step in steps if isinstance(step, Wait)]
     if len(puts) > 1:
         ids = [step.id for step in puts if step.id is not None]
         puts = [PutRecords(changes=tuple(change for step in puts for change in step.changes), id=ids[0] if ids else None)]
-    rest = [step for step in steps if not isinstance(step, PutPolicy | Barrier | PutRecords | RemoveRecords | Wait)]
+    rest = [step for step in steps if not isinstance(step, PutAddress | PutPolicy | Barrier | PutRecords | RemoveRecords | Wait)]
     return (*first, *puts, *removals, *rest, *waits)
 
 
@@ -147,7 +149,13 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
         plan = publication(settings, seen, live, entry, now, allowed)
     except MtastsError as error:
         return Part(findings=(*found, *error.diagnostics))
+    move = moving.move_of(settings, seen, entry, now)
     part = publish(settings, seen, entry, plan, now)
+    found += moving.address_guards(settings, seen, entry, move.put, bool(part.steps) or move.due or move.put is not None)
+    if move.due and _can_move(seen, plan, part):
+        found += guards.storage_guard(settings)
+        return _moved(settings, seen, move, part, tuple(found))
+    part = _led(settings, seen, entry, move, part)
     found += guards.policy_guards(settings, plan, bool(part.steps))
     found += guards.storage_guard(settings)
     found += guards.history_warnings(seen, plan, lost)
@@ -167,6 +175,42 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
     )
 
 
+def _can_move(seen: Observed, plan: Publication, part: Part) -> bool:
+    """A repair comes before a move, and what serves no policy cannot be moved."""
+    served = isinstance(seen.hosted, HostedPolicy) and plan.served is not None
+    return served and not (plan.repair and bool(part.steps))
+
+
+def _moved(settings: DomainSettings, seen: Observed, move: moving.Move, part: Part, found: tuple[Diagnostic, ...]) -> Part:
+    """The move instead of the publication, which follows at the next apply."""
+    steps, lines, notes = moving.steps(move, settings, seen)
+    if any(not isinstance(step, Wait) for step in part.steps):
+        text = "the new policy follows at the next apply, when the policy host has moved"
+        steps = (*steps, Wait(what=moving.WAIT, until=None, text=text))
+    return Part(steps=steps, lines=(*moving.address_lines(settings, move.put), *lines), notes=notes, findings=found)
+
+
+def _led(settings: DomainSettings, seen: Observed, entry: Entry, move: moving.Move, part: Part) -> Part:
+    """The publication with what the address asks for: the first one before all else, and the record held until everybody knows it."""
+    steps = part.steps
+    if move.put is not None and not move.due:
+        steps = (move.put, *steps)
+    lines = (*moving.address_lines(settings, None if move.due else move.put), *part.lines)
+    moves_record = any(isinstance(step, PutRecords | HandOver) for step in part.steps)
+    if move.hold is not None and moves_record:
+        if move.live:
+            return replace(part, steps=(move.hold,), lines=(), notes=())
+        lines = tuple(replace(line, action=Action.KEEP, text="") if line.what == "_mta-sts" else line for line in lines)
+        done = not any(isinstance(step, PutPolicy | PutAddress) for step in steps)
+        kept = () if done else tuple(step for step in steps if not isinstance(step, PutRecords | HandOver))
+        return replace(part, steps=(*kept, move.hold), lines=lines)
+    if move.due:
+        steps = (*steps, Wait(what=moving.WAIT, until=None, text="the policy host moves at the next apply, when this is served"))
+    elif (wait := moving.open_wait(settings, seen, entry)) is not None:
+        steps = (*steps, wait)
+    return replace(part, steps=steps, lines=lines)
+
+
 def _owed(settings: DomainSettings, seen: Observed, entry: Entry, now: datetime) -> Part:
     """The step from served bytes that a rollback restored to a right id for them."""
     hosted = seen.hosted
@@ -179,7 +223,8 @@ def _owed(settings: DomainSettings, seen: Observed, entry: Entry, now: datetime)
 def publish(settings: DomainSettings, seen: Observed, entry: Entry, plan: Publication, now: datetime) -> Part:
     """The steps that make this publication live under a right id: nothing where it already is."""
     hosted = seen.hosted if isinstance(seen.hosted, HostedPolicy) else None
-    put = hosted is None or hosted.body != plan.body
+    puts = _puts(seen, plan.body)
+    put = bool(puts)
     live = [text for text, _ in seen.ids]
     id_ = str(pick_id(entry, handover.held(entry, live) if settings.plugin else live, plan.body, now))
     record = StsRecord(id=PolicyId.parse(id_)).render()
@@ -195,12 +240,22 @@ def publish(settings: DomainSettings, seen: Observed, entry: Entry, plan: Public
     if not put and move is None:
         return Part(steps=waits, lines=_KEPT_POLICY)
     steps: list[Step] = []
-    if put:
-        steps.append(PutPolicy(host=seen.host, location=seen.location, before=hosted.version if hosted else None, body=plan.body))
+    steps += puts
     steps += [Barrier(body=plan.body), *([move] if move else []), *waits]
     lines = (_policy_line(hosted, plan, put), *lines)
     notes = tuple(_notes(seen, entry, plan, put, live != [id_], now))
     return Part(steps=tuple(steps), lines=lines, notes=notes, delivery=delivery(plan.standing if seen.ids else None, plan.policy))
+
+
+def _puts(seen: Observed, body: bytes) -> list[PutPolicy]:
+    """The same bytes at every host that senders may be led to, where they are not there yet."""
+    files = [(seen.host, seen.location, seen.hosted), *((copy.host, copy.location, copy.hosted) for copy in seen.copies if copy.led)]
+    found = [(host, location, file if isinstance(file, HostedPolicy) else None) for host, location, file in files]
+    return [
+        PutPolicy(host=host, location=location, before=None if file is None else file.version, body=body)
+        for host, location, file in found
+        if file is None or file.body != body
+    ]
 
 
 def _policy_line(hosted: HostedPolicy | None, plan: Publication, put: bool) -> Line:

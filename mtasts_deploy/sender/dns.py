@@ -54,7 +54,7 @@ class Dns:
         return reply
 
     def ask_authoritative(self, name: str, kind: str, *, exists: bool = False) -> tuple[Reply, ...]:
-        """What each server of the zone says for itself, over UDP or, if that is cut off, TCP; empty where no server is known."""
+        """What each server of the zone says for itself; empty where no server is known."""
         authority = self.authority(name, exists=exists)
         return tuple(self._ask_patiently(server, name, kind) for server in authority.servers)
 
@@ -201,8 +201,13 @@ class Dns:
         return reply
 
     def _message(self, end: Endpoint, name: str, kind: str, *, recurse: bool) -> dns.message.Message | Reply:
-        question = dns.message.make_query(dns.name.from_text(name + "."), kind, use_edns=0, payload=_PAYLOAD)
-        if not recurse:
+        try:
+            question = dns.message.make_query(dns.name.from_text(name + "."), kind, use_edns=0, payload=_PAYLOAD)
+        except dns.exception.DNSException as error:  # a name that others made, longer than names can be
+            return Reply(name=name, kind=kind, server=str(end), outcome=Outcome.FAILED, rcode=f"it is no name ({error})")
+        if recurse:
+            question.flags |= dns.flags.AD  # RFC 6840 §5.7: tell us whether DNSSEC proves it
+        else:
             question.flags &= ~dns.flags.RD
         began = time.monotonic()
         try:
@@ -219,7 +224,8 @@ class Dns:
 def _reply(message: dns.message.Message, name: str, kind: str, server: str) -> Reply:
     """What a message says about the question."""
     rcode = message.rcode()
-    base = Reply(name=name, kind=kind, server=server, outcome=Outcome.FAILED, rcode=dns.rcode.to_text(rcode))
+    authentic = bool(message.flags & dns.flags.AD)
+    base = Reply(name=name, kind=kind, server=server, outcome=Outcome.FAILED, rcode=dns.rcode.to_text(rcode), authentic=authentic)
     if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN) or not isinstance(message, dns.message.QueryMessage):
         return base
     try:

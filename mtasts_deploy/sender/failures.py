@@ -11,34 +11,20 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, IncompleteRead, N
 
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.sender.answer import WEBPKI, finding, shown
+from mtasts_deploy.sender.certificates import Fault, certificate_fault, too_old
 
 NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
+_GAVE_UP: Final = "Look at the log of the server: it accepted the connection and gave up."
 _CERTIFICATE: Final = "RFC 8461 §3.3"
-_RENEW: Final = "Renew the certificate of this name on the server that answers here, and look why it was not renewed by itself."
-_CERTIFICATES: Final = {
-    9: ("MTS511", "its certificate is not valid yet", "Look at the clock of this machine, or wait until the certificate begins."),
-    10: ("MTS510", "its certificate has expired", _RENEW),
-    18: ("MTS513", "its certificate is self-signed", "Get a certificate from a public CA: senders trust no other."),
-    19: (
-        "MTS513",
-        "its certificate comes from a CA that is not trusted here",
-        "Get a certificate from a public CA. If this CA is meant, name it with --ca-file.",
-    ),
-    20: (
-        "MTS514",
-        "its certificate cannot be traced to a trusted CA: the intermediate certificate is not sent, or the CA is not a public one",
-        "Let the server send the full chain (`fullchain.pem`): browsers fetch what is missing, senders do not.",
-    ),
-    21: (
-        "MTS514",
-        "its certificate cannot be traced to a trusted CA: the intermediate certificate is not sent",
-        "Let the server send the full chain (`fullchain.pem`): browsers fetch what is missing, senders do not.",
-    ),
-    23: ("MTS515", "its certificate has been revoked", _RENEW),
+_CODES: Final = {
+    Fault.EXPIRED: "MTS510",
+    Fault.NOT_YET: "MTS511",
+    Fault.OTHER_NAME: "MTS512",
+    Fault.UNTRUSTED: "MTS513",
+    Fault.INCOMPLETE: "MTS514",
+    Fault.REVOKED: "MTS515",
 }
-_MISMATCH: Final = (62, 64)
-_OLD: Final = ("PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "NO_PROTOCOLS", "WRONG_SSL_VERSION", "VERSION_TOO_LOW")
 
 
 def explain(where: str, host: str, error: Exception, *, connected: bool, timeout: float, waited: float) -> Diagnostic:
@@ -56,28 +42,22 @@ def explain(where: str, host: str, error: Exception, *, connected: bool, timeout
         hint = "The length that it announces is not what it sends; look at the proxy or cache that stands there."
         return finding("MTS527", where, "ended its answer before it was complete", hint=hint)
     if isinstance(error, OSError | RemoteDisconnected | EOFError):
-        hint = "Look at the log of the server: it accepted the connection and gave up."
-        return finding("MTS503", where, "closed the connection without an answer", hint=hint)
+        return finding("MTS503", where, "closed the connection without an answer", hint=_GAVE_UP)
     assert isinstance(error, HTTPException | HTTPError | ValueError)
     hint = "What answers there is no web server, or a broken one."
     return finding("MTS526", where, f"does not answer in HTTP ({shown(str(error) or type(error).__name__)})", hint=hint)
 
 
 def _certificate(where: str, host: str, error: ssl.SSLCertVerificationError) -> Diagnostic:
-    if error.verify_code in _MISMATCH:
-        hint = f"The certificate must name {host} (subjectAltName), also behind a CNAME, and the server must choose it by SNI."
-        return finding("MTS512", where, f"its certificate is not for {host}", hint=hint, reported=WEBPKI, ref=_CERTIFICATE)
-    code, message, hint = _CERTIFICATES.get(
-        error.verify_code, ("MTS513", f"its certificate is not accepted ({shown(error.verify_message)})", "Replace the certificate.")
-    )
-    return finding(code, where, message, hint=hint, reported=WEBPKI, ref=_CERTIFICATE)
+    found = certificate_fault(host, error)
+    return finding(_CODES[found.fault], where, found.message, hint=found.hint, reported=WEBPKI, ref=_CERTIFICATE)
 
 
 def _handshake(where: str, error: ssl.SSLError) -> Diagnostic:
-    reason = error.reason or str(error)
-    if any(word in reason.upper() for word in _OLD):
+    if too_old(error):
         hint = "Switch on TLS 1.2 and 1.3 there."
         return finding("MTS516", where, "does not speak TLS 1.2 or newer", hint=hint, reported=WEBPKI, ref="RFC 8461 §7.2")
+    reason = error.reason or str(error)
     hint = "Look whether the server knows this name (SNI) and has a certificate for it."
     return finding("MTS518", where, f"the TLS handshake failed ({shown(reason)})", hint=hint, reported=WEBPKI, ref="RFC 8461 §7.1")
 
@@ -87,7 +67,10 @@ def _connect(where: str, error: Exception, waited: float) -> Diagnostic:
     if number == errno.ECONNREFUSED:
         hint = "Start the web server there, or remove this address from DNS: senders that are given it get no policy."
         return finding("MTS500", where, "refuses connections", hint=hint)
-    if isinstance(error, ConnectTimeoutError) or number == errno.ETIMEDOUT:
+    if number in (errno.ECONNRESET, errno.EPIPE):
+        return finding("MTS503", where, "closed the connection without an answer", hint=_GAVE_UP)
+    timed_out = isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError)  # which urllib3 derives from it
+    if timed_out or number == errno.ETIMEDOUT:
         hint = "Look at the firewall and whether the address is still right; remove it from DNS if nothing is there."
         return finding("MTS501", where, f"does not answer (waited {waited:.0f} s)", hint=hint)
     if number in NO_ROUTE:

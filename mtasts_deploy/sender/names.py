@@ -25,7 +25,7 @@ class Reply:
 
     `values` are texts as in zone files, without root dots; TXT values are in `texts`, each with its strings joined, as octets. `ttl` is
     the smallest TTL of the chain; `negative_ttl` how long "no" may be kept (RFC 2308 §5), None where the server does not say. `canonical`
-    is where CNAMEs have led. `rcode` is what a server answered that failed.
+    is where CNAMEs have led. `rcode` is what a server answered that failed. `authentic`: the resolver says that DNSSEC proves the answer.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Reply:
     negative_ttl: int | None = None
     canonical: str = ""
     rcode: str = ""
+    authentic: bool = False
 
     @property
     def answered(self) -> bool:

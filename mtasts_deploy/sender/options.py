@@ -64,6 +64,17 @@ class Looking:
             timeout=timeout,
         )
 
+    def fixed(self, host: str, port: int) -> tuple[Endpoint, ...]:
+        """Where detours lead whoever wants to reach that name, whatever its addresses are."""
+        return tuple(detour.to for detour in self.detours if detour.covers(host, port))
+
+    def way(self, address: str, port: int) -> Endpoint:
+        """Where to connect for that address."""
+        for detour in self.detours:
+            if detour.host and detour.covers(address, port):
+                return detour.to
+        return Endpoint(address=address, port=port)
+
 
 def _resolver(text: str) -> Endpoint:
     address, port = _take(text if text.startswith("[") or text.count(":") < 2 else f"[{text}]")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
+from mtasts_deploy import __version__
 from tests.transcripts import Transcript, asked
 
 
@@ -95,6 +97,27 @@ def test_init(cli: Transcript) -> None:
     cli.show("init", "--domain", "mine.example", "--config", "other/mta-sts.yaml", "--tlsrpt", "phone:1234")
     assert not (cli.directory / "other").exists()
     cli.compare("init")
+
+
+def test_init_writes_pipelines(cli: Transcript) -> None:
+    cli.show("init", "--github", "--gitlab")
+    cli.note("again")
+    cli.show("init", "--github")
+    cli.edit(
+        "mta-sts.yaml",
+        "version: 1",
+        "version: 1\nproviders: {aws: {class: octodns_route53.Route53Provider}}\nstate: {type: directory, path: state}",
+    )
+    cli.show("init", "--timer")
+    cli.show("init", "--domain", "mine.example", "--config", "new/mta-sts.yaml", "--github", "-q")
+    cli.compare("init-pipelines")
+    workflow = (cli.directory / ".github/workflows/mta-sts-plan.yml").read_text()
+    assert f"pip install --quiet 'mtasts-deploy=={__version__}'" in workflow
+    assert os.access(cli.directory / "mta-sts-apply", os.X_OK)
+    (cli.directory / "mta-sts.gitlab-ci.yml").unlink()
+    cli.deploy("init", "--gitlab")
+    assert f"'mtasts-deploy[route53]=={__version__}'" in (cli.directory / "mta-sts.gitlab-ci.yml").read_text()
+    assert (cli.directory / "new/.github/workflows/mta-sts-apply.yml").exists()
 
 
 def test_init_asks(cli: Transcript) -> None:

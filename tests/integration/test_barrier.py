@@ -22,7 +22,7 @@ from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.report import Event, Outcome, Result
 from mtasts_deploy.declaration.load import load
 from mtasts_deploy.deployment import Deployment, Options
-from mtasts_deploy.facts import Fetched
+from mtasts_deploy.facts import Address, Fetched
 from mtasts_deploy.ledger.events import digits_of
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import PolicyId
@@ -81,6 +81,9 @@ class Site:
                 site.fetches += 1
                 site.before_fetch(site.fetches)
                 return strict.fetch(domain, known=known)
+
+            def fetch_at(self, domain: Domain, address: Address) -> tuple[Fetched, ...]:
+                return strict.fetch_at(domain, address)
 
         deployment = Deployment.of(declaration)
         deployment.fetcher = Counting

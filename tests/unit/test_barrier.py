@@ -12,7 +12,7 @@ import pytest
 
 from mtasts_deploy.apply.barrier import Again, Aim, Closed, Decision, Passed, Progress, Watch, decide, watch
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.facts import Fetched
+from mtasts_deploy.facts import Address, Fetched
 from mtasts_deploy.rfc.names import Domain
 from tests.worlds import START, Clock
 
@@ -159,6 +159,9 @@ class Script:
         self.hook(domain)
         left = self.answers[domain]
         return left.pop(0) if len(left) > 1 else left[0]
+
+    def fetch_at(self, domain: Domain, address: Address) -> tuple[Fetched, ...]:
+        raise NotImplementedError
 
 
 A, B = Domain.parse("a.example"), Domain.parse("b.example")

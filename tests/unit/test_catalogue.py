@@ -6,7 +6,22 @@ import re
 from pathlib import Path
 
 import mtasts_deploy
-from mtasts_deploy.catalogue import CATALOGUE, apply, aws, declaration, dns, guards, plugin, policy, records, sender, storage, usage
+from mtasts_deploy.catalogue import (
+    CATALOGUE,
+    apply,
+    aws,
+    declaration,
+    dns,
+    guards,
+    mx,
+    plugin,
+    policy,
+    records,
+    seen,
+    sender,
+    storage,
+    usage,
+)
 
 PACKAGE = Path(mtasts_deploy.__file__).parent
 CODE = re.compile(r"MTS\d{3}")
@@ -27,7 +42,7 @@ def test_every_page_is_used() -> None:
 
 
 def test_a_code_has_one_page() -> None:
-    parts = (apply, aws, declaration, dns, guards, plugin, policy, records, sender, storage, usage)
+    parts = (apply, aws, declaration, dns, guards, mx, plugin, policy, records, seen, sender, storage, usage)
     codes = [entry.code for part in parts for entry in part.ENTRIES]
     assert sorted(codes) == sorted(set(codes))
 

@@ -112,7 +112,12 @@ def test_a_provider_that_lists_no_zones_is_asked_once_for_each_name():
         assert isinstance(world.targets["blind"].read(ZoneName("example.com."), []), ZoneFacts)
         assert [site.zone for site in seen[domain].sts] == ["example.com."]
     asked = [call for call in target.faults.calls if call.startswith("ask")]
-    assert sorted(asked) == ["ask _mta-sts.example.com", "ask _smtp._tls.example.com", "ask example.com"]
+    assert sorted(asked) == [
+        "ask _mta-sts.example.com",
+        "ask _smtp._tls.example.com",
+        "ask example.com",
+        "ask mta-sts.example.com",
+    ]
 
 
 def test_the_table_is_about_classes_that_have_an_extra():

@@ -70,7 +70,7 @@ def test_enough_golden_files_are_about_shape() -> None:
         {"sts": 1},
         {"ttl": 604_801},
         {"confirm": "http"},
-        {"zone": {"mta-sts": "example.com"}},
+        {"zone": {"mtasts": "example.com"}},
         {"allow": [{"code": "MTS401", "until": "2027-01-31"}]},
         {"allow": [{"code": "MTS401", "until": "31.1.2027", "why": "x"}]},
         {"rollout": {}},

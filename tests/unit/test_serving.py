@@ -13,7 +13,7 @@ from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.report import Outcome
 from mtasts_deploy.declaration.model import Confirm, DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.facts import Fetched
+from mtasts_deploy.facts import Address, Fetched
 from mtasts_deploy.ledger.events import digits_of
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.plan.guards import storage_guard
@@ -35,6 +35,9 @@ class Edge:
     more: dict[str, object] = field(default_factory=dict)
     count: int = 0
     hook: Callable[[int], None] = lambda _: None
+
+    def fetch_at(self, domain: Domain, address: Address) -> tuple[Fetched, ...]:
+        raise NotImplementedError
 
     def fetch(self, domain: Domain, *, known: bool) -> tuple[Fetched, ...]:
         self.count += 1

@@ -1,0 +1,91 @@
+"""`verify`: the world as a sending mail server sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mtasts_deploy.cli import options
+from mtasts_deploy.cli.session import TOOL, Session, command, save, spare
+from mtasts_deploy.errors import DeclarationError
+
+if TYPE_CHECKING:
+    from mtasts_deploy.rfc.names import Domain
+    from mtasts_deploy.verify.policies import Declared
+
+
+@command()
+def verify(
+    session: Session,
+    domains: Annotated[
+        list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="Any domains; by default every declared one. Needs no declaration.")
+    ] = None,
+    smtp: Annotated[bool, typer.Option("--smtp/--no-smtp", envvar="MTASTS_SMTP", help="Connect to the MX hosts on port 25.")] = True,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", envvar="MTASTS_VERIFY_OUT", help="Keep what was seen as JSON: evidence for elsewhere."),
+    ] = None,
+    parallelism: options.Parallelism = 20,
+    timeout: options.Timeout = "1m",
+    resolver: options.Resolver = None,
+    ca_file: options.CaFile = None,
+    connect_to: options.ConnectTo = None,
+) -> int:
+    """Look at domains as a sending mail server does, and say whether it would deliver.
+
+    Both TXT records, the policy, the MX hosts and their certificates. No mail is sent. Exit code 1 if mail would be refused or something
+    could not be looked at.
+    """
+    from mtasts_deploy import adapters
+    from mtasts_deploy.deployment import utc_now
+    from mtasts_deploy.verify.file import render
+    from mtasts_deploy.verify.run import verify as look
+
+    if out is not None:
+        spare(out)
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
+    wanted, declared = _wanted(session, domains or [])
+    if session.err.terminal:
+        session.messages.begin(len(wanted))
+    report = look(
+        wanted,
+        adapters.eyes(looking, utc_now, smtp=smtp),
+        declared=declared,
+        parallelism=parallelism,
+        seen=lambda domain: _progress(session, domain),
+    )
+    session.messages.end()
+    session.output.verified(report)
+    if out is not None:
+        save(out, render(report, TOOL))
+        session.messages.say(f"Saved: {out}")
+    return report.exit_code
+
+
+def _progress(session: Session, domain: Domain) -> None:
+    """Only somebody at a terminal wants to know."""
+    from mtasts_deploy.apply.report import Event, Stage
+
+    if session.err.terminal:
+        session.messages.event(Event(stage=Stage.COMMIT, what="looked at", domain=domain))
+
+
+def _wanted(session: Session, names: list[str]) -> tuple[list[Domain], Mapping[Domain, Declared]]:
+    """The domains, with what is declared of them; without a declaration only what is named."""
+    from mtasts_deploy.rfc.names import Domain
+
+    wanted = list(dict.fromkeys(Domain.parse(name) for name in names))
+    try:
+        deployment = session.deployment()
+    except DeclarationError as error:
+        # A declaration that is there must be right, and one that is named must be there.
+        if not wanted or session.shared.config is not None or any(problem.code != "MTS100" for problem in error.diagnostics):
+            raise
+        return wanted, {}
+    wanted = wanted or list(deployment.declaration.domains)
+    declared, problems = deployment.declared(wanted)
+    session.messages.findings(problems)
+    return wanted, declared
