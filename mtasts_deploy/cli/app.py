@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": "apply",
     "rollback": "apply",
     "verify": "verify",
+    "doctor": "doctor",
     "status": "look",
     "history": "look",
     "unlock": "tools",
