@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from mtasts_deploy import adapters
 from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, OnStale, Stop
-from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
+from mtasts_deploy.apply.report import Event, Outcome, Result, Stage, summary_json
+from mtasts_deploy.apply.waves import NONE, Share
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, Refused, UsageError
@@ -69,6 +70,8 @@ class Options:
     barrier_timeout: timedelta = PATIENCE
     command: str = "deploy apply"
     on_stale: OnStale = OnStale.STOP
+    waves: tuple[Share, ...] = ()
+    max_failures: Share = NONE
 
 
 @dataclass(kw_only=True)
@@ -396,7 +399,9 @@ class Deployment:
             return [self._backwards(tools, plan) for plan in back.plan.domains]
 
         try:
-            return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
+            result = run(tools, survey.plan, works, survey.seen, survey.places, options, take_back)
+            log.write(summary_json(result))
+            return result
         finally:
             for memory in self.memories:
                 memory.save()

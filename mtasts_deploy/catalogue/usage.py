@@ -195,6 +195,14 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fix="Repeat the command with `-vv` and report what it prints. It may hold names of your domains, but no secrets.",
     ),
     Entry(
+        code="MTS928",
+        title="Waves or failures are no numbers or shares",
+        why=_NOTHING,
+        fix="Name up to how many domains each wave goes, in numbers or in shares, each further than the one before.",
+        bad="deploy apply --wave 100%,10%",
+        good="deploy apply --wave 1%,10%,100% --max-failures 2",
+    ),
+    Entry(
         code="MTS929",
         title="What `--expect` names is no digest of a plan",
         why=_NOTHING,
