@@ -51,7 +51,7 @@ class Several:
 
     def examined(self, checks: Sequence[Check]) -> None:
         """To each."""
-        for output in self._outputs:
+        for output in self.outputs:
             output.examined(checks)
 
     def history(self, past: Past) -> None:
