@@ -188,6 +188,21 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fix="Run `deploy verify` on a machine whose network lets port 25 out, or use `--no-smtp`.",
     ),
     Entry(
+        code="MTS935",
+        title="`--shard` cannot be read",
+        why=_NOTHING,
+        fix="Write K/N: the K-th of N parts, N at most 64. All parts together are all declared domains.",
+        bad="deploy apply --auto-approve --shard 0/8",
+        good="deploy apply --auto-approve --shard 1/8",
+    ),
+    Entry(
+        code="MTS936",
+        title="Reports cannot be joined",
+        why="They are not of one kind, one of them is damaged, or a domain is in two of them, so that nobody knows which one is right.",
+        fix="Give what each shard wrote with `--json-into`, each once.",
+        good="deploy merge-reports shard-1.json shard-2.json --format markdown",
+    ),
+    Entry(
         code="MTS999",
         title="A bug in mtasts-deploy",
         why="The program met something that its authors did not think of. What is published stays valid at every moment of a run, and "
