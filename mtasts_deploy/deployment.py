@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from mtasts_deploy import adapters
 from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, OnStale, Stop
-from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
+from mtasts_deploy.apply.report import Event, Outcome, Result, Stage, summary_json
+from mtasts_deploy.apply.waves import NONE, Share
 from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, Refused, UsageError
@@ -69,6 +70,8 @@ class Options:
     barrier_timeout: timedelta = PATIENCE
     command: str = "deploy apply"
     on_stale: OnStale = OnStale.STOP
+    waves: tuple[Share, ...] = ()
+    max_failures: Share = NONE
 
 
 @dataclass(kw_only=True)
@@ -202,8 +205,19 @@ class Deployment:
         """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""
         declared = self.declaration.domains
         if saved is None:
-            return list(selection.pick(declared).values())
+            return list(self._chosen(selection).values())
         return [declared[plan.domain] for plan in saved.domains if plan.steps and plan.domain in declared]
+
+    def _chosen(self, selection: Selection) -> dict[Domain, DomainSettings]:
+        """The selected domains; which of them fall to a shard, all declared ones decide."""
+        chosen = selection.pick(self.declaration.domains)
+        if selection.shard is None:
+            return chosen
+        from mtasts_deploy.apply.leases import bucket_of
+
+        zones = self._world().zones(self._place(settings) for settings in self.declaration.domains.values())
+        picked = selection.shard.pick(zones, self._sharers().values(), bucket_of)
+        return {domain: settings for domain, settings in chosen.items() if domain in picked}
 
     def _settings(self, domain: Domain) -> DomainSettings:
         settings = self.declaration.domains.get(domain)
@@ -260,7 +274,7 @@ class Deployment:
         return self.world
 
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
-        chosen = selection.pick(self.declaration.domains)
+        chosen = self._chosen(selection)
         lifted.check(self.declaration.domains)
         places = {domain: self._place(settings) for domain, settings in chosen.items()}
         strays = {} if selection.partial else self._stray_places(book)
@@ -273,8 +287,9 @@ class Deployment:
             blocked(plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings)), stops.get(domain))
             for domain, settings in sorted(chosen.items())
         ]
+        heading = "" if selection.shard is None else f"Shard {selection.shard}."
         findings = tuple(stray(domain) for domain in strays if seen[domain].ids or seen[domain].unknown)
-        plan = Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=selection.partial, strays=findings)
+        plan = Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=selection.partial, strays=findings, heading=heading)
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
 
@@ -396,7 +411,9 @@ class Deployment:
             return [self._backwards(tools, plan) for plan in back.plan.domains]
 
         try:
-            return run(tools, survey.plan, works, survey.seen, survey.places, options.on_error, take_back)
+            result = run(tools, survey.plan, works, survey.seen, survey.places, options, take_back)
+            log.write(summary_json(result))
+            return result
         finally:
             for memory in self.memories:
                 memory.save()

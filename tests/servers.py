@@ -67,6 +67,19 @@ class Certificates:
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return self._file(private + certificate.public_bytes(Encoding.PEM))
 
+    def self_signed(self, name: str) -> Path:
+        """A certificate for that name that nobody else has signed."""
+        now = datetime.now(UTC)
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        builder = x509.CertificateBuilder(issuer_name=subject, subject_name=subject, public_key=key.public_key())
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(days=1))
+        builder = builder.not_valid_after(now + timedelta(days=30))
+        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        certificate = builder.sign(key, hashes.SHA256())
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return self._file(private + certificate.public_bytes(Encoding.PEM))
+
     def _file(self, data: bytes) -> Path:
         path = self.directory / f"{len(list(self.directory.iterdir()))}.pem"
         path.write_bytes(data)

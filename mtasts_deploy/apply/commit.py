@@ -11,7 +11,7 @@ from mtasts_deploy.apply.confirm import PATIENCE, confirm, question
 from mtasts_deploy.apply.prepare import not_served, stale
 from mtasts_deploy.apply.report import Outcome, Stage
 from mtasts_deploy.apply.serving import fetch_again
-from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_again
+from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_again, started
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import LeaseLost, MtastsError, Refused
 from mtasts_deploy.facts import HostedPolicy, RecordKind, TxtSet, ZoneName
@@ -158,11 +158,16 @@ def _push(tools: Tools, push: Push) -> None:
     changes = push.open
     if not changes:
         return
+    domains = [work.plan.domain for work in _works([push])]
+    ended = started(tools, Stage.COMMIT, "put-records", domains)
     try:
         tools.lease.prove()
         tools.world.targets[push.provider].write(push.zone, [change.change for change in changes], tools.lease.prove)
     except MtastsError as error:
         push.error = error
+    finding = None if push.error is None else push.error.diagnostics[0]
+    for domain in domains:
+        ended(domain, "done" if finding is None else "failed", finding=finding)
     if not isinstance(push.error, Refused | LeaseLost):
         for work, _ in push.changes:
             work.begun = work.begun or work.open

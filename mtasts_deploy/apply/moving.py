@@ -11,7 +11,7 @@ from datetime import datetime
 
 from mtasts_deploy.apply.prepare import stale
 from mtasts_deploy.apply.report import Event, Outcome, Stage
-from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_again, report
+from mtasts_deploy.apply.work import Tools, Work, chunks, in_parallel, look_again, report, started
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import LeaseLost, MtastsError, Refused
 from mtasts_deploy.facts import Address, ZoneName
@@ -97,11 +97,16 @@ def _note(tools: Tools, work: Work) -> None:
 
 
 def _push(tools: Tools, push: _Push) -> None:
+    domains = list(dict.fromkeys(work.plan.domain for work, _ in push.changes))
+    ended = started(tools, Stage.ADDRESS, "put-address", domains)
     try:
         tools.lease.prove()
         tools.world.targets[push.provider].write(push.zone, [site.change for _, site in push.changes], tools.lease.prove)
     except MtastsError as error:
         push.error = error
+    finding = None if push.error is None else push.error.diagnostics[0]
+    for domain in domains:
+        ended(domain, "done" if finding is None else "failed", finding=finding)
 
 
 def _confirm(tools: Tools, pushes: Sequence[_Push], works: Sequence[Work]) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from mtasts_deploy.apply.report import Event, Outcome, Stage
 from mtasts_deploy.apply.serving import barrier
-from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, hosts_of, in_parallel, look_again, note, report
+from mtasts_deploy.apply.work import Tools, Work, before_of, chunks, hosts_of, in_parallel, look_again, note, report, started
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError, LeaseLost
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
@@ -163,20 +163,22 @@ def _prepared(work: Work, seen: Observed, entry: Entry, now: datetime) -> Entry:
 
 
 def _put(tools: Tools, work: Work, refused: list[Work], lost: list[LeaseLost]) -> None:
-    written = False
+    domain, written = work.plan.domain, False
     for step in work.plan.steps:
+        if not isinstance(step, PutPolicy | RemovePolicy):
+            continue
+        ended = started(tools, Stage.PREPARE, "put-policy" if isinstance(step, PutPolicy) else "remove-policy", [domain])
         try:
+            tools.lease.prove()
+            work.begun = True
             if isinstance(step, PutPolicy):
-                tools.lease.prove()
-                work.begun = True
-                tools.world.hosts[step.host].put(work.plan.domain, step.body, step.before)
-                written = True
-            elif isinstance(step, RemovePolicy):
-                tools.lease.prove()
-                work.begun = True
-                tools.world.hosts[step.host].remove(work.plan.domain, step.before)
-                written = True
+                tools.world.hosts[step.host].put(domain, step.body, step.before)
+            else:
+                tools.world.hosts[step.host].remove(domain, step.before)
+            written = True
+            ended(domain)
         except HostError as error:
+            ended(domain, "failed", finding=error.diagnostics[0])
             if not error.written and not written:
                 work.begun = work.led
                 refused.append(work)

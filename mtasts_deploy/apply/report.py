@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from typing import Final
 
 from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.plan.file import finding_json
 from mtasts_deploy.rfc.names import Domain
 
 
@@ -34,18 +36,66 @@ class Outcome(Enum):
     STALE = "stale"
     FAILED = "failed"
     UNFINISHED = "unfinished"
+    HELD = "held back"
     INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened: in which stage, to which domain, in words; `finding` where something is wrong."""
+    """One thing that happened: in which stage, to which domain, in words; `finding` where something is wrong.
+
+    `step` names a step that has begun (`what` is `started`) or ended, after so many `seconds`; without one the event is about the domain as
+    a whole, and `what` its outcome. `run` and `at` (UTC) are set when it is told.
+    """
 
     stage: Stage
     what: str
     domain: Domain | None = None
     text: str = ""
     finding: Diagnostic | None = None
+    step: str = ""
+    seconds: float | None = None
+    run: str = ""
+    at: datetime | None = None
+
+
+_ENDS: Final[Mapping[str, str]] = {
+    "done": "done",
+    "taken back": "done",
+    "waiting": "waiting",
+    "unconfirmed": "waiting",
+    "failed": "failed",
+    "unfinished": "failed",
+    "blocked": "left out",
+    "could not be observed": "left out",
+    "stale": "left out",
+    "held back": "left out",
+    "interrupted": "left out",
+    "started": "started",
+}
+
+
+def as_json(event: Event) -> dict[str, object]:
+    """The event as JSON data, without time and run: a line of the run log and of `--format ndjson`."""
+    return {
+        "event": _ENDS.get(event.what, "note"),
+        "stage": event.stage.value,
+        "step": event.step or None,
+        "what": event.what,
+        "domain": None if event.domain is None else str(event.domain),
+        "seconds": event.seconds,
+        "text": event.text or None,
+        "finding": None if event.finding is None else finding_json(event.finding),
+    }
+
+
+def summary_json(result: Result) -> dict[str, object]:
+    """The end of a run as JSON data: how many domains ended how."""
+    counts = dict.fromkeys(("done", "left out", "failed", "waiting", "unchanged"), 0)
+    for outcome in result.outcomes.values():
+        counts[_ENDS.get(outcome.value, "unchanged")] += 1
+    counts["left_out"] = counts.pop("left out")
+    return {"event": "summary", "exit_code": result.exit_code, "taken_back": result.taken_back, **counts}
 
 
 _CODES: Final = (
@@ -56,6 +106,7 @@ _CODES: Final = (
     (Outcome.STALE, 5),
     (Outcome.BLOCKED, 3),
     (Outcome.UNCONFIRMED, 6),
+    (Outcome.HELD, 6),
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.commit import commit
@@ -15,6 +16,7 @@ from mtasts_deploy.apply.moving import close_ways, put_addresses
 from mtasts_deploy.apply.prepare import prepare
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.serving import preflight
+from mtasts_deploy.apply.waves import Share, portions
 from mtasts_deploy.apply.work import Tools, Work, note, report
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.ledger.codec import shard_of
@@ -26,13 +28,29 @@ from mtasts_deploy.rfc.names import Domain
 _GOOD = (Outcome.DONE, Outcome.WAITING, Outcome.UNCHANGED, Outcome.TAKEN_BACK, Outcome.UNCONFIRMED)
 
 
+class Choices(Protocol):
+    """How a run goes, as far as the stages need to know: what a failing domain means, and how far each wave goes."""
+
+    @property
+    def on_error(self) -> OnError:
+        """What a failing domain means for the others."""
+
+    @property
+    def waves(self) -> Sequence[Share]:
+        """Up to how many domains each wave goes; none: all at once."""
+
+    @property
+    def max_failures(self) -> Share:
+        """With more failures than that there is no further wave."""
+
+
 def run(
     tools: Tools,
     plan: Plan,
     works: Sequence[Work],
     seen: Mapping[Domain, Observed],
     places: Mapping[Domain, Place],
-    on_error: OnError,
+    options: Choices,
     take_back: Callable[[Sequence[Work]], Sequence[Work]],
 ) -> Result:
     """Carry the plan out. `works` are its acting domains, `seen` the looks that it was made from (noted before anything is changed).
@@ -40,6 +58,7 @@ def run(
     `take_back` gives the works that take back what these domains have changed; it is used with `rollback` only. Raises `StateError` and
     `LeaseLost`: then the run must not write any more, and every domain is in a valid state that the next apply finishes.
     """
+    on_error = options.on_error
     outcomes = _left_out(tools, plan)
     _remember(tools, plan, seen, places)
     notes = _ask_about_open(tools, plan, seen, places, outcomes)
@@ -49,6 +68,25 @@ def run(
         return _result(tools, outcomes, works, notes)
     # Repairs first; then by shard of the ledger, so that a portion of the run writes few shards.
     works = sorted(works, key=lambda work: (not work.plan.repair, shard_of(str(work.plan.domain))))
+    waves = portions(works, options.waves) or [works]
+    for number, wave in enumerate(waves, 1):
+        if len(waves) > 1:
+            said = f"wave {number} of {len(waves)}: {len(wave)} domains"
+            report(tools, Event(stage=Stage.PREPARE, what="wave", text=said))
+        _carry_out(tools, wave, on_error)
+        if number < len(waves) and (held := _too_many(works, options, number, len(waves))) is not None:
+            for work in works:
+                if work.open:
+                    work.end(tools, Stage.PREPARE, Outcome.HELD)
+            notes = [*notes, held]
+            break
+    if on_error is OnError.ROLLBACK and any(work.outcome not in _GOOD for work in works) and not tools.stop.requested:
+        return _taken_back(tools, outcomes, works, take_back, notes)
+    return _result(tools, outcomes, works, notes)
+
+
+def _carry_out(tools: Tools, works: Sequence[Work], on_error: OnError) -> None:
+    """The stages, over one wave."""
     preflight(tools, works)
     put_addresses(tools, works, moves=False)
     if on_error is not OnError.CONTINUE:
@@ -58,9 +96,21 @@ def run(
     if on_error is not OnError.CONTINUE:
         _hold(tools, works, Stage.PREPARE)
     commit(tools, works)
-    if on_error is OnError.ROLLBACK and any(work.outcome not in _GOOD for work in works) and not tools.stop.requested:
-        return _taken_back(tools, outcomes, works, take_back, notes)
-    return _result(tools, outcomes, works, notes)
+
+
+def _too_many(works: Sequence[Work], options: Choices, number: int, waves: int) -> Diagnostic | None:
+    """Why there is no further wave, if so. A signal is not a failure: it stops the stages by itself."""
+    failed = sum(not work.open and work.outcome not in _GOOD and work.outcome is not Outcome.INTERRUPTED for work in works)
+    limit = options.max_failures.of(len(works)) if options.on_error is OnError.CONTINUE else 0
+    if failed <= limit:
+        return None
+    left = sum(work.open for work in works)
+    return Diagnostic(
+        code="MTS709",
+        message=f"stopped after wave {number} of {waves}: {failed} domains failed, and --max-failures is {options.max_failures}; "
+        f"{left} domains were held back, nothing was changed for them",
+        hint="Mend what failed, then run the same command again: it goes on with the rest.",
+    )
 
 
 def _left_out(tools: Tools, plan: Plan) -> dict[Domain, Outcome]:

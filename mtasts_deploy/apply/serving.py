@@ -5,13 +5,13 @@ Only domains with `confirm: https`. Whatever a fetch shows goes into the ledger,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from mtasts_deploy.apply.barrier import Aim, Asking, Closed, Passed, Watch, skew, watch, wrong
 from mtasts_deploy.apply.report import Event, Outcome, Stage
-from mtasts_deploy.apply.work import Tools, Work, hosts_of, in_parallel, report
+from mtasts_deploy.apply.work import Tools, Work, hosts_of, in_parallel, report, started
 from mtasts_deploy.declaration.model import Confirm
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import Fetched
@@ -79,6 +79,7 @@ def barrier(tools: Tools, works: Sequence[Work]) -> None:
     if not asked:
         return
     watches = {work.plan.domain: _watch(tools, work) for work in asked}
+    ended = started(tools, Stage.PREPARE, "barrier", watches)
 
     def going() -> bool:
         tools.lease.prove()
@@ -99,7 +100,7 @@ def barrier(tools: Tools, works: Sequence[Work]) -> None:
         parallelism=tools.parallelism,
     )
     for work in asked:
-        _ended(tools, work, watches[work.plan.domain])
+        _ended(tools, work, watches[work.plan.domain], ended)
 
 
 def _watch(tools: Tools, work: Work) -> Watch:
@@ -120,7 +121,7 @@ def _watch(tools: Tools, work: Work) -> Watch:
     return Watch(domain=work.plan.domain, aim=aim, asking=_asking(tools, work), progress=work.progress)
 
 
-def _ended(tools: Tools, work: Work, one: Watch) -> None:
+def _ended(tools: Tools, work: Work, one: Watch, ended: Callable[..., None]) -> None:
     now = tools.clock()
     entry = saw(tools.book.entry(one.domain), Look(bodies=tuple(one.bodies)), now)
     work.progress = replace(one.progress, right=0, wrong=0)
@@ -131,11 +132,12 @@ def _ended(tools: Tools, work: Work, one: Watch) -> None:
         case Closed() if one.aim.new and all(finding.code in _UNCERTIFIED for finding in one.end.findings):
             _await_certificate(tools, work, one.end.findings[0])
         case Closed():
+            ended(one.domain, "failed", finding=one.end.findings[0])
             work.end(tools, Stage.PREPARE, Outcome.FAILED, *one.end.findings)
         case Passed():
             # What was there before is gone everywhere, as far as anybody can tell.
             entry = read_back(entry, one.aim.wanted, now)
-            report(tools, Event(stage=Stage.PREPARE, what="done", domain=one.domain, text="policy is served"))
+            ended(one.domain, text="policy is served")
     tools.book.set(one.domain, entry)
 
 

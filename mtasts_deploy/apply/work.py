@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from mtasts_deploy.apply.barrier import Progress
 from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.choices import PATIENCE, Stop
-from mtasts_deploy.apply.report import Event, Outcome, Stage
+from mtasts_deploy.apply.report import Event, Outcome, Stage, as_json
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
@@ -102,20 +102,26 @@ class Work:
 
 def report(tools: Tools, event: Event) -> None:
     """Tell the world and the run log."""
+    event = replace(event, run=tools.run, at=tools.clock())
     tools.emit(event)
-    warning = tools.log.write(
-        {
-            "at": tools.clock().isoformat(),
-            "stage": event.stage.value,
-            "what": event.what,
-            "domain": str(event.domain) if event.domain else None,
-            "text": event.text or None,
-            "code": event.finding.code if event.finding else None,
-            "message": event.finding.message if event.finding else None,
-        }
-    )
+    warning = tools.log.write(as_json(event))
     if warning is not None:
         tools.emit(Event(stage=event.stage, what="warning", finding=warning))
+
+
+def started(tools: Tools, stage: Stage, step: str, domains: Iterable[Domain]) -> Callable[..., None]:
+    """Tell that a step begins for these domains; to be called with each domain when it has ended, and with how: `what` is `done` or
+    `failed`.
+    """
+    began = tools.ticks()
+    for domain in domains:
+        report(tools, Event(stage=stage, what="started", domain=domain, step=step))
+
+    def ended(domain: Domain, what: str = "done", *, text: str = "", finding: Diagnostic | None = None) -> None:
+        seconds = round(tools.ticks() - began, 3)
+        report(tools, Event(stage=stage, what=what, domain=domain, step=step, seconds=seconds, text=text, finding=finding))
+
+    return ended
 
 
 def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -66,6 +66,13 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "(UDP and TCP, port 53).",
     ),
     Entry(
+        code="MTS709",
+        title="A run stopped between two waves",
+        why="More domains failed than `--max-failures` allows, so the rest was not begun. All of them are in a valid state.",
+        fix="Mend what failed, then run the same command again: it goes on with the rest.",
+        good="deploy apply --wave 1%,10%,100% --max-failures 2",
+    ),
+    Entry(
         code="MTS761",
         title="A file of the ledger cannot be read",
         why="The ledger knows what senders may still hold. Without it an id could be used again for other bytes, so nothing is done "

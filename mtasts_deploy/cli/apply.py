@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +27,7 @@ def apply(
     plan_file: Annotated[Path | None, typer.Argument(metavar="[PLANFILE]", help="A saved plan: that one and no other.")] = None,
     domain: options.Domains = None,
     exclude: options.Excluded = None,
+    shard: options.ShardOf = None,
     allow: options.Allowed = None,
     auto_approve: options.AutoApprove = False,
     expect: Annotated[
@@ -42,6 +44,8 @@ def apply(
         options.OnErrorName,
         typer.Option("--on-error", envvar="MTASTS_ON_ERROR", help="What a failing domain means for the others."),
     ] = "continue",
+    wave: options.Wave = None,
+    max_failures: options.MaxFailures = "0",
     parallelism: options.Parallelism = 10,
     lock_timeout: options.LockTimeout = "0",
     barrier_timeout: options.BarrierTimeout = "10m",
@@ -54,16 +58,18 @@ def apply(
 
     Policies first, then the proof that they are served, then the records. It may be stopped at any moment; the next one goes on.
     """
+    from mtasts_deploy.apply.waves import parse_share, parse_waves
     from mtasts_deploy.cli.running import Running
 
     if plan_file is not None:
-        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--allow": allow, "--expect": expect})
+        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--shard": shard, "--allow": allow, "--expect": expect})
     if expect is not None:
         _digest(expect)
     asks = plan_file is None and not auto_approve and expect is None
     if asks:
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
     run = _options("deploy apply", on_error, on_stale, parallelism, lock_timeout, barrier_timeout)
+    run = replace(run, waves=parse_waves("--wave", wave) if wave else (), max_failures=parse_share("--max-failures", max_failures))
     looking = options.looking(resolver, ca_file, connect_to, timeout)
     saved = None if plan_file is None else read_plan(plan_file)
     running = Running(session, session.deployment(looking), "Apply")
@@ -71,7 +77,7 @@ def apply(
         running.proposed(saved)
     with running:
         result = running.deployment.apply(
-            selection=selection(domain, exclude),
+            selection=selection(domain, exclude, shard),
             lifted=lifted(allow),
             options=run,
             approve=running.ask if asks else None,

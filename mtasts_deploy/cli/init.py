@@ -17,6 +17,7 @@ from mtasts_deploy.errors import MtastsError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mtasts_deploy.pipelines import Kind
     from mtasts_deploy.rfc.names import Domain
 
 T = TypeVar("T")
@@ -68,18 +69,32 @@ def init(
         str | None, typer.Option("--tlsrpt", metavar="URI", help="Where reports go: an address, mailto: or https: URI.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Take the defaults, do not ask.")] = False,
+    github: Annotated[bool, typer.Option("--github", help="Also workflows for GitHub Actions.")] = False,
+    gitlab: Annotated[bool, typer.Option("--gitlab", help="Also jobs for GitLab CI.")] = False,
+    timer: Annotated[bool, typer.Option("--timer", help="Also a script and units for cron or systemd.")] = False,
 ) -> int:
-    """Write a commented mta-sts.yaml, and directories around it. Never overwrites anything."""
+    """Write a commented mta-sts.yaml, and directories around it; or pipelines beside one that is there. Never overwrites anything."""
     path = session.shared.config or Path(session.environ.get("MTASTS_CONFIG") or "mta-sts.yaml")
+    chosen: dict[Kind, bool] = {"github": github, "gitlab": gitlab, "timer": timer}
+    kinds = [kind for kind, wanted in chosen.items() if wanted]
+    if not kinds or not path.exists():
+        _declare(session, path, domain, mx or [], tlsrpt, yes=yes)
+    if kinds:
+        from mtasts_deploy.cli.pipelines import write_pipelines
+
+        write_pipelines(session, kinds, path)
+    return 0
+
+
+def _declare(session: Session, path: Path, domain: str | None, mx: list[str], tlsrpt: str | None, *, yes: bool) -> None:
+    """Write a first declaration. Raises `UsageError` (MTS913) where one is there."""
     if path.exists():
         raise UsageError(
             Diagnostic(
                 code="MTS913", message=f"{path} exists already; nothing was written", hint="Edit it, or name another file with --config."
             )
         )
-    answers = _answers(session, domain, mx or [], tlsrpt, yes=yes)
-    _write(session, path, answers)
-    return 0
+    _write(session, path, _answers(session, domain, mx, tlsrpt, yes=yes))
 
 
 def _answers(session: Session, domain: str | None, mx: list[str], tlsrpt: str | None, *, yes: bool) -> Answers:

@@ -17,7 +17,7 @@ from mtasts_deploy.errors import UsageError
 if TYPE_CHECKING:
     from mtasts_deploy.sender.options import Looking
 
-Format = Literal["human", "json", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
+Format = Literal["human", "json", "ndjson", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
 LogFormat = Literal["text", "json"]
 OnErrorName = Literal["continue", "stop", "rollback"]
 OnStaleName = Literal["stop", "skip"]
@@ -46,6 +46,16 @@ Excluded = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", envvar="MTASTS_EXCLUDE", help="Not the domains that match; may be repeated."),
 ]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="K/N",
+        envvar="MTASTS_SHARD",
+        help="Only the K-th of N parts of the zones: as many runs side by side.",
+        show_default=False,
+    ),
+]
 Allowed = Annotated[
     list[str] | None,
     typer.Option("--allow", metavar="CODE=DOMAIN", help="Lift a guard for one domain (MTS401=example.com); may be repeated."),
@@ -53,6 +63,22 @@ Allowed = Annotated[
 AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Do not ask.")]
 Parallelism = Annotated[
     int, typer.Option("--parallelism", min=1, max=100, metavar="N", envvar="MTASTS_PARALLELISM", help="How many domains at a time.")
+]
+Wave = Annotated[
+    str | None,
+    typer.Option(
+        "--wave",
+        metavar="LIST",
+        envvar="MTASTS_WAVE",
+        help="In waves: 1%,10%,100%, or in domains: 5,50,500.",
+        show_default=False,
+    ),
+]
+MaxFailures = Annotated[
+    str,
+    typer.Option(
+        "--max-failures", metavar="N|N%", envvar="MTASTS_MAX_FAILURES", help="No further wave once more domains than that have failed."
+    ),
 ]
 LockTimeout = Annotated[
     str,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.cli.session import Session
     from mtasts_deploy.deployment import Deployment
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Running:
@@ -94,6 +94,11 @@ class Running:
         self._before = []
 
     def _event(self, event: Event) -> None:
+        if self._session.stream is not None:
+            self._session.stream(event)
+        if event.step and not event.text:
+            self._session.messages.event(event)
+            return
         if event.domain is not None and event.stage is not Stage.LOOK and not event.text:
             self._open.discard(event.domain.display)
         elif event.domain is not None and event.finding is not None:

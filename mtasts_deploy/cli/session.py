@@ -19,6 +19,7 @@ from mtasts_deploy.errors import MtastsError, UsageError
 from mtasts_deploy.output.channel import Channel, wants_colour
 
 if TYPE_CHECKING:
+    from mtasts_deploy.apply.report import Event
     from mtasts_deploy.declaration.model import Declaration
     from mtasts_deploy.deployment import Deployment
     from mtasts_deploy.output.interface import Messages, Output
@@ -64,6 +65,15 @@ class Session:
     messages: Messages
     environ: Mapping[str, str]
     places: dict[str, Span]
+
+    @property
+    def stream(self) -> Callable[[Event], None] | None:
+        """Where events go as they happen, if the form of the result is a stream of them."""
+        from mtasts_deploy.output.several import Several
+        from mtasts_deploy.output.stream import Stream
+
+        outputs = self.output.outputs if isinstance(self.output, Several) else (self.output,)
+        return next((one.event for one in outputs if isinstance(one, Stream)), None)
 
     @property
     def people(self) -> bool:
@@ -259,6 +269,10 @@ def _form(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
             from mtasts_deploy.output.machine import Machine
 
             return Machine(out.write, TOOL)
+        case "ndjson":
+            from mtasts_deploy.output.stream import Stream
+
+            return Stream(out.write, out.flush)
         case other:
             from mtasts_deploy.cli.reports import report
 

@@ -14,6 +14,7 @@ from mtasts_deploy.output.text import WORDS, further, in_order, plain, subject, 
 from mtasts_deploy.plan.file import finding_json
 
 _COLOURS = {Severity.ERROR: ("bold", "red"), Severity.WARN: ("yellow",), Severity.NOTE: ("cyan",)}
+_SILENT = (Outcome.INTERRUPTED.value, Outcome.HELD.value)  # the closing line counts them
 
 
 class TextMessages:
@@ -36,13 +37,15 @@ class TextMessages:
     def event(self, event: Event) -> None:
         """One line, or the progress line; what is wrong about no domain (the lock, the run log) is always said."""
         with self._turn:
+            if event.step and not event.text:
+                return  # for people it is enough to hear how a domain fares
             if event.domain is None:
                 if event.finding is not None:
                     self._clear()
                     self._finding(event.finding)
                 return
             self._ended += event.stage is not Stage.LOOK and not event.text
-            if self._quiet or event.what == Outcome.INTERRUPTED.value:  # the closing line counts them
+            if self._quiet or event.what in _SILENT:
                 return
             text = plain(f"{event.domain.display}: {_progress(event)}")
             if not self._live:
@@ -122,6 +125,8 @@ class JsonMessages:
 
     def event(self, event: Event) -> None:
         """One line an event."""
+        if event.step and not event.text:
+            return  # that is what --format ndjson is for
         level = "info" if event.finding is None else WORDS[event.finding.severity].replace("note", "info")
         if self._quiet and level == "info":
             return

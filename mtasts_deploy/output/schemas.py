@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from mtasts_deploy.apply.report import Outcome
+from mtasts_deploy.apply.report import Outcome, Stage
 from mtasts_deploy.diagnostics import Severity
 from mtasts_deploy.facts import ADDRESS_TYPES
 from mtasts_deploy.plan.model import Action, Effect, Verdict
@@ -37,7 +37,7 @@ def _or_null(of: Schema) -> Schema:
     return {"anyOf": [of, {"type": "null"}]}
 
 
-def _one_of(kinds: type[Outcome | Verdict | Action | Effect | Severity]) -> Schema:
+def _one_of(kinds: type[Outcome | Stage | Verdict | Action | Effect | Severity]) -> Schema:
     return {"enum": [kind.value for kind in kinds]}
 
 
@@ -150,6 +150,31 @@ def validate() -> Schema:
     return _named("What mtasts-deploy found in a declaration", "validate", schema)
 
 
+def events() -> Schema:
+    """A line of `apply --format ndjson`, and of the run log."""
+    step: Schema = {"enum": ["put-policy", "remove-policy", "barrier", "put-records", "put-address", None]}
+    event = _object(
+        ("time", "run"),
+        format_version=_VERSION,
+        event={"enum": ["started", "done", "failed", "left out", "waiting", "note"]},
+        time=_or_null(_TIME),
+        run=_or_null(_TEXT),
+        stage=_one_of(Stage),
+        step=step,
+        what=_TEXT,
+        domain=_or_null(_DOMAIN),
+        seconds=_or_null({"type": "number", "minimum": 0}),
+        text=_or_null(_TEXT),
+        finding=_or_null(_FINDING),
+    )
+    counts = dict.fromkeys(("done", "left_out", "failed", "waiting", "unchanged"), _COUNT)
+    ended = _object(format_version=_VERSION, event={"const": "summary"}, exit_code=_COUNT, taken_back=_FLAG, **counts)
+    failed = _object(format_version=_VERSION, event={"const": "summary"}, exit_code=_COUNT, findings=_list(_FINDING))
+    numbers = dict.fromkeys(("add", "change", "remove", "wait", "blocked", "unknown", "unchanged"), _COUNT)
+    planned = _object(format_version=_VERSION, event={"const": "plan"}, digest=_DIGEST, **numbers)
+    return _named("One line of a run of mtasts-deploy", "events", {"oneOf": [event, planned, ended, failed]})
+
+
 def failure() -> Schema:
     """What any command writes that could not do what it was asked to."""
     return _named(
@@ -161,5 +186,5 @@ def _named(title: str, name: str, schema: Schema) -> Schema:
     return {"$schema": "http://json-schema.org/draft-07/schema#", "$id": f"urn:mtasts-deploy:{name}:1", "title": title, **schema}
 
 
-SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {"plan": plan, "run": run, "validate": validate, "failure": failure}
+SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {"plan": plan, "run": run, "validate": validate, "failure": failure, "events": events}
 """The schemas by name; each is also a file docs/reference/schemas/NAME-1.json."""

@@ -73,9 +73,8 @@ def _host(host: HostSight, one: DomainReport) -> str:
     ends = min((probe.not_after for probe in passed if probe.not_after is not None), default=None)
     protocols = "/".join(sorted({probe.protocol for probe in passed}))
     good = f"{protocols}, certificate until {_day(ends, one.sight.at)}" if ends is not None else ""
-    bad = f"{len(host.probes) - len(passed)} of {counted(len(host.probes), 'address', 'addresses')} without" * (
-        len(passed) < len(host.probes)
-    )
+    failing = len(host.probes) - len(passed)
+    bad = f"{failing} of {counted(len(host.probes), 'address', 'addresses')} failing" if failing else ""
     return f"{host.preference} {host.host}{named}: {'; '.join(text for text in (good, bad) if text) or 'no address'}"
 
 

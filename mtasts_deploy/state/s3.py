@@ -29,6 +29,7 @@ _TEXT: Final = Headers(content_type="text/plain")
 _LINES: Final = Headers(content_type="application/x-ndjson")
 _REFUSED: Final = (Trouble.CONFLICT, Trouble.MISSING)
 _KEPT: Final = 65536  # bytes of a run log, or
+_SMALL: Final = 262144  # bytes of logs that are written with every other write
 _SECONDS: Final = 5.0  # of age, after which it is written
 
 _CODES: Final = {
@@ -98,7 +99,7 @@ class S3State:
             self._logs.setdefault(key, bytearray()).extend(data)
             self._unwritten.add(key)
             self._new += len(data)
-            if self._new < _KEPT and time.monotonic() - self._written < _SECONDS:
+            if self._new < max(_KEPT, len(self._logs[key]) // 4) and time.monotonic() - self._written < _SECONDS:
                 return
         self.flush()
 
@@ -117,7 +118,7 @@ class S3State:
 
     def _write_logs(self) -> None:
         """With other writes, logs are written as well as it goes: what fails is told by the next `append` or `flush`."""
-        if self._unwritten:
+        if self._unwritten and sum(len(self._logs[key]) for key in self._unwritten) < _SMALL:
             try:
                 self.flush()
             except StateError:

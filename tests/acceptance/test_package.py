@@ -22,6 +22,7 @@ def test_the_wheel_holds_the_package_its_types_and_both_programs_and_nothing_els
         names = archive.namelist()
         (entry_points,) = (archive.read(name).decode() for name in names if name.endswith("entry_points.txt"))
     assert "mtasts_deploy/py.typed" in names
+    assert "mtasts_deploy/pipelines/github/mta-sts-plan.yml" in names
     assert [name for name in names if not name.startswith(("mtasts_deploy/", "mtasts_deploy-"))] == []
     assert "deploy = mtasts_deploy.__main__:main" in entry_points.splitlines()
     assert "mtasts-deploy = mtasts_deploy.__main__:main" in entry_points.splitlines()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
+from mtasts_deploy import __version__
 from tests.transcripts import Transcript, asked
 
 
@@ -97,6 +99,27 @@ def test_init(cli: Transcript) -> None:
     cli.compare("init")
 
 
+def test_init_writes_pipelines(cli: Transcript) -> None:
+    cli.show("init", "--github", "--gitlab")
+    cli.note("again")
+    cli.show("init", "--github")
+    cli.edit(
+        "mta-sts.yaml",
+        "version: 1",
+        "version: 1\nproviders: {aws: {class: octodns_route53.Route53Provider}}\nstate: {type: directory, path: state}",
+    )
+    cli.show("init", "--timer")
+    cli.show("init", "--domain", "mine.example", "--config", "new/mta-sts.yaml", "--github", "-q")
+    cli.compare("init-pipelines")
+    workflow = (cli.directory / ".github/workflows/mta-sts-plan.yml").read_text()
+    assert f"pip install --quiet 'mtasts-deploy=={__version__}'" in workflow
+    assert os.access(cli.directory / "mta-sts-apply", os.X_OK)
+    (cli.directory / "mta-sts.gitlab-ci.yml").unlink()
+    cli.deploy("init", "--gitlab")
+    assert f"'mtasts-deploy[route53]=={__version__}'" in (cli.directory / "mta-sts.gitlab-ci.yml").read_text()
+    assert (cli.directory / "new/.github/workflows/mta-sts-apply.yml").exists()
+
+
 def test_init_asks(cli: Transcript) -> None:
     (cli.directory / "mta-sts.yaml").unlink()
     with asked(cli, "no domain", "kept.example", "", "tls@reports.example"):
@@ -166,3 +189,11 @@ def test_options_have_variables_but_not_those_that_approve_or_lift(applied: Tran
     texts = applied.deploy("apply", "--help").out
     assert "MTASTS_AUTO_APPROVE" not in texts
     assert "MTASTS_ALLOW" not in texts
+
+
+def test_doctor(applied: Transcript) -> None:
+    applied.show("doctor")
+    applied.show("doctor", "--format", "json")
+    applied.show("doctor", "--format", "github")
+    applied.compare("doctor")
+    assert not list((applied.directory / ".mtasts").glob("doctor*"))
