@@ -22,6 +22,8 @@ COMMANDS = {
     "apply": "apply",
     "rollback": "apply",
     "verify": "verify",
+    "merge-reports": "merging",
+    "doctor": "doctor",
     "status": "look",
     "history": "look",
     "unlock": "tools",
@@ -59,7 +61,7 @@ def app_with(commands: Iterable[str]) -> typer.Typer:
     app.callback()(_deploy)
     for name in commands:
         module = importlib.import_module(f"mtasts_deploy.cli.{COMMANDS[name]}")
-        app.command(name)(getattr(module, name))
+        app.command(name)(getattr(module, name.replace("-", "_")))
     return app
 
 
