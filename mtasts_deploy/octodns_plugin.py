@@ -184,7 +184,7 @@ class MtaStsSource(BaseSource):  # type: ignore[misc, unused-ignore]
         self.populate_should_replace = populate_should_replace
         if unknown_domains not in ("stop", "skip"):
             message = f"`unknown_domains` of {id} is {unknown_domains!r}"
-            raise PluginError(Diagnostic(code="MTS486", message=message, hint="Write stop or skip."))
+            raise PluginError(Diagnostic(code="MTS488", message=message, hint="Write stop or skip."))
         self._skips = unknown_domains == "skip"
         self._deployed = _Deployed(config)
 
@@ -196,7 +196,7 @@ class MtaStsSource(BaseSource):  # type: ignore[misc, unused-ignore]
         """Add our records; values of others that an earlier source has at their names stay.
 
         Raises `PluginError`: the ledger cannot be read, an earlier source has a record of ours (MTS483), or a live record might be removed
-        because the ledger has none (MTS486).
+        because the ledger has none (MTS488).
         """
         before = len(zone.records)
         for ours in self._ours(zone):
@@ -327,7 +327,7 @@ class MtaStsValidator(ZoneValidator):  # type: ignore[misc, unused-ignore]
 
 def _would_remove(domain: Domain, why: str) -> Diagnostic:
     return Diagnostic(
-        code="MTS486",
+        code="MTS488",
         message=f"{domain} has no _mta-sts record to publish, and one may be live: {why}",
         hint="Run `deploy apply` first, with the ledger that earlier runs have written. Where a fence keeps what is live, or nothing can "
         "be, set `unknown_domains: skip` at this source.",

@@ -60,7 +60,7 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fix="Install octoDNS 1.18 or newer, or remove the validator from the octoDNS config.",
     ),
     Entry(
-        code="MTS486",
+        code="MTS488",
         title="The ledger has no record to publish where one may be live",
         why="octodns-sync removes what its sources do not have. The source would have nothing for this domain, because the ledger does not "
         "know it (it was lost, or this checkout does not have it), or knows a live record that was not handed over yet. Publishing that "

@@ -288,7 +288,7 @@ def test_a_lost_ledger_stops_octodns_sync_before_it_removes_the_live_record(live
     shutil.rmtree(live.directory / ".mtasts")
     done = live.sync("--doit")
     assert done.code != 0
-    assert "MTS486: example.com has no _mta-sts record to publish, and one may be live: the ledger does not know the domain" in done.out
+    assert "MTS488: example.com has no _mta-sts record to publish, and one may be live: the ledger does not know the domain" in done.out
     assert live.published() == before
     live.run("mtasts_deploy", "apply", "--auto-approve")  # the ledger begins anew: it has seen the record, and no policy is proved
     done = live.sync("--doit")

@@ -111,7 +111,7 @@ def test_before_the_barrier_there_is_no_sts_record_and_the_log_says_so(config: s
 
 
 def test_a_domain_that_the_ledger_does_not_know_stops_octodns_sync_unless_something_keeps_what_is_live(config: str):
-    with pytest.raises(PluginError, match=r"MTS486: example\.com has no _mta-sts record to publish.*the ledger does not know the domain"):
+    with pytest.raises(PluginError, match=r"MTS488: example\.com has no _mta-sts record to publish.*the ledger does not know the domain"):
         populated(config, zone())
     assert set(txt(populated(config, zone(), unknown="skip"))) == {"_smtp._tls"}
     with pytest.raises(PluginError, match="unknown_domains"):
@@ -120,9 +120,9 @@ def test_a_domain_that_the_ledger_does_not_know_stops_octodns_sync_unless_someth
 
 def test_a_live_record_that_was_not_handed_over_yet_stops_octodns_sync_unless_an_earlier_source_has_it(config: str):
     remember(config, example_com=saw(UNSEEN, Look(ids=(("2026", 300),), bodies=(ENFORCE,), mx=("mx1.example.com",), single=True), START))
-    with pytest.raises(PluginError, match=r"MTS486.*the ledger has seen the id 2026 live"):
+    with pytest.raises(PluginError, match=r"MTS488.*the ledger has seen the id 2026 live"):
         populated(config, zone())
-    with pytest.raises(PluginError, match="MTS486"):
+    with pytest.raises(PluginError, match="MTS488"):
         populated(config, zone(("_mta-sts", "TXT", "foreign")))
     kept = txt(populated(config, zone(("_mta-sts", "TXT", "v=STSv1\\; id=2026\\;"))))
     assert kept["_mta-sts"] == (["v=STSv1\\; id=2026\\;"], 300)
