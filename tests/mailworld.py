@@ -6,7 +6,9 @@ Postfix needs several users.
 
 from __future__ import annotations
 
+import base64
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -61,8 +63,7 @@ class Network:
     def run(self, *command: str, environment: Mapping[str, str] | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """A command in there, with nothing of our environment that leads elsewhere."""
         return subprocess.run(
-            [*self._enter, *command],
-            cwd=self.directory,
+            self._inside(self.directory, *command),
             env=clean(environment),
             capture_output=True,
             text=True,
@@ -75,7 +76,7 @@ class Network:
         log = self.directory / f"{name}.log"
         with log.open("wb") as output:
             daemon = subprocess.Popen(
-                [*self._enter, *command], cwd=self.directory, env=clean(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                self._inside(self.directory, *command), env=clean(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=output
             )
         self._daemons.append(daemon)
         until = time.monotonic() + PATIENCE
@@ -88,12 +89,16 @@ class Network:
         """Does somebody take connections there?"""
         return self.run("bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}", timeout=10).returncode == 0
 
-    def deploy(self, *arguments: str, directory: Path | None = None, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def deploy(
+        self, *arguments: str, directory: Path | None = None, timeout: float = 300, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """The program, as a user runs it there."""
-        command = [*self._enter, sys.executable, "-m", "mtasts_deploy", *arguments]
-        return subprocess.run(
-            command, cwd=directory or self.directory, env=clean(), capture_output=True, text=True, timeout=timeout, check=False
-        )
+        command = self._inside(directory or self.directory, sys.executable, "-m", "mtasts_deploy", *arguments)
+        return subprocess.run(command, env=clean(environment), capture_output=True, text=True, timeout=timeout, check=False)
+
+    def _inside(self, directory: Path, *command: str) -> list[str]:
+        """The command in the namespaces. Who enters a mount namespace stands at its root, hence `env -C`."""
+        return [*self._enter, "env", "-C", str(directory), *command]
 
 
 def clean(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -108,11 +113,15 @@ def clean(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class NameServers:
-    """BIND at two addresses, with `zones` each, and unbound that knows the top-level domain `test` and nothing else."""
+    """BIND at two addresses, with `zones` each, and unbound that knows the top-level domain `test` and nothing else.
+
+    Who has the TSIG key `k` with `secret` may transfer and update every zone.
+    """
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.zones: dict[str, dict[str, str]] = {SERVER: {}, OTHER_SERVER: {}}
+        self.secret = base64.b64encode(secrets.token_bytes(32)).decode()
 
     def zone(self, name: str, text: str, *, server: str = SERVER) -> None:
         """A zone; a SOA record is put before its text. Taken in at once if the server runs."""
@@ -125,11 +134,15 @@ class NameServers:
             place.mkdir()
             for name, text in zones.items():
                 (place / f"{name}.zone").write_text(text)
-            blocks = "\n".join(f'zone "{name}" {{ type primary; file "{name}.zone"; check-names ignore; }};' for name in zones)
+            blocks = "\n".join(
+                f'zone "{name}" {{ type primary; file "{name}.zone"; check-names ignore; allow-update {{ key k; }}; }};' for name in zones
+            )
             (place / "named.conf").write_text(
-                f'options {{ directory "{place}"; pid-file "{place}/pid"; session-keyfile "{place}/session.key"; check-mx ignore; '
+                f'key k {{ algorithm hmac-sha256; secret "{self.secret}"; }};\n'
+                f'options {{ directory "{place}"; pid-file "{place}/pid"; session-keyfile "{place}/session.key"; '
                 f'managed-keys-directory "{place}"; listen-on port 53 {{ {server}; }}; listen-on-v6 {{ none; }}; recursion no; '
-                f"dnssec-validation no; notify no; check-mx-cname ignore; }};\ncontrols {{ }};\n{blocks}\n"
+                "allow-transfer { key k; }; dnssec-validation no; notify no; check-mx ignore; check-mx-cname ignore; };\n"
+                f"controls {{ }};\n{blocks}\n"
             )
             command = ("named", "-g", "-n", "1", "-c", str(place / "named.conf"))
             self.network.start(f"named-{server}", *command, ready=lambda at=server: self.network.answers(at, 53))  # type: ignore[misc]
@@ -143,6 +156,18 @@ class NameServers:
             f'stub-zone:\n name: "test"\n stub-addr: {SERVER}@53\n'
         )
         self.network.start("unbound", "unbound", "-d", "-c", str(place / "unbound.conf"), ready=lambda: self.network.answers(RESOLVER, 53))
+
+    def change(self, zone: str, name: str, kind: str, *values: str, ttl: int = 2) -> None:
+        """Replace a record set in a zone that is served, as somebody else would."""
+        program = (
+            "import sys, dns.query, dns.tsigkeyring, dns.update\n"
+            "zone, name, ttl, kind, secret, server, *values = sys.argv[1:]\n"
+            "update = dns.update.UpdateMessage(zone, keyring=dns.tsigkeyring.from_text({'k.': secret}), keyalgorithm='hmac-sha256')\n"
+            "update.replace(name, int(ttl), kind, *values)\n"
+            "sys.exit(dns.query.tcp(update, server, timeout=5).rcode())\n"
+        )
+        done = self.network.run(sys.executable, "-c", program, zone, name, str(ttl), kind, self.secret, SERVER, *values)
+        assert done.returncode == 0, done.stderr
 
 
 def start_nginx(network: Network, servers: str, *, address: str = WEB) -> None:

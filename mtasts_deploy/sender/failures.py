@@ -15,6 +15,7 @@ from mtasts_deploy.sender.certificates import Fault, certificate_fault, too_old
 
 NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
+_GAVE_UP: Final = "Look at the log of the server: it accepted the connection and gave up."
 _CERTIFICATE: Final = "RFC 8461 §3.3"
 _CODES: Final = {
     Fault.EXPIRED: "MTS510",
@@ -41,8 +42,7 @@ def explain(where: str, host: str, error: Exception, *, connected: bool, timeout
         hint = "The length that it announces is not what it sends; look at the proxy or cache that stands there."
         return finding("MTS527", where, "ended its answer before it was complete", hint=hint)
     if isinstance(error, OSError | RemoteDisconnected | EOFError):
-        hint = "Look at the log of the server: it accepted the connection and gave up."
-        return finding("MTS503", where, "closed the connection without an answer", hint=hint)
+        return finding("MTS503", where, "closed the connection without an answer", hint=_GAVE_UP)
     assert isinstance(error, HTTPException | HTTPError | ValueError)
     hint = "What answers there is no web server, or a broken one."
     return finding("MTS526", where, f"does not answer in HTTP ({shown(str(error) or type(error).__name__)})", hint=hint)
@@ -67,7 +67,10 @@ def _connect(where: str, error: Exception, waited: float) -> Diagnostic:
     if number == errno.ECONNREFUSED:
         hint = "Start the web server there, or remove this address from DNS: senders that are given it get no policy."
         return finding("MTS500", where, "refuses connections", hint=hint)
-    if isinstance(error, ConnectTimeoutError) or number == errno.ETIMEDOUT:
+    if number in (errno.ECONNRESET, errno.EPIPE):
+        return finding("MTS503", where, "closed the connection without an answer", hint=_GAVE_UP)
+    timed_out = isinstance(error, ConnectTimeoutError) and not isinstance(error, NewConnectionError)  # which urllib3 derives from it
+    if timed_out or number == errno.ETIMEDOUT:
         hint = "Look at the firewall and whether the address is still right; remove it from DNS if nothing is there."
         return finding("MTS501", where, f"does not answer (waited {waited:.0f} s)", hint=hint)
     if number in NO_ROUTE:

@@ -71,6 +71,7 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.sslsocket_class = DatedSocket
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # nothing that a sender needs, and work without end for who is asked for it
     context.hostname_checks_common_name = False  # RFC 8461 §3.3, §4.2: only DNS-IDs count
     if ca_file is not None:
         try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gzip
 import resource
+import select
 import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,7 +27,7 @@ from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.https import StrictFetcher
 from mtasts_deploy.sender.names import Addresses
 from mtasts_deploy.sender.options import Detour, Endpoint, Looking
-from tests.servers import HOST, Certificates, Nginx, free_port, hostile
+from tests.servers import HOST, Certificates, Nginx, free_port, hostile, listening
 
 pytestmark = pytest.mark.integration
 
@@ -295,3 +298,96 @@ def test_a_server_that_never_shakes_hands_is_given_up(certificates: Certificates
 
 def test_a_closed_port_is_named(certificates: Certificates):
     assert code(fetch(certificates, free_port())) == "MTS500"
+
+
+class Cutter:
+    """Hands connections on to a server, and resets each after so many octets of the server's."""
+
+    def __init__(self, port: int) -> None:
+        self.upstream = port
+        self.limit = 0
+        self.passed = 0
+
+    def __enter__(self) -> Cutter:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._server.getsockname()[1])
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+        self._thread.join(10)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            with client, socket.create_connection(("127.0.0.1", self.upstream)) as server, suppress(OSError):
+                self._relay(client, server)
+
+    def _relay(self, client: socket.socket, server: socket.socket) -> None:
+        self.passed = 0
+        while self.passed < self.limit:
+            for ready in select.select([client, server], [], [], 5)[0]:
+                data = ready.recv(65536 if ready is client else self.limit - self.passed)
+                if not data:
+                    return
+                (server if ready is client else client).sendall(data)
+                self.passed += len(data) if ready is server else 0
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.services("nginx")
+def test_a_connection_that_is_reset_at_any_octet_gives_a_finding_and_never_a_policy(tmp_path: Path, good: Path, certificates: Certificates):
+    place = tmp_path / ".well-known"
+    place.mkdir()
+    (place / "mta-sts.txt").write_bytes(POLICY)
+    port = free_port()
+    tls = "ssl_session_tickets off; ssl_protocols TLSv1.3;"  # the same number of octets each time, but for signatures
+    block = f"server {{ listen 127.0.0.1:{port} ssl; {tls} ssl_certificate {good}; ssl_certificate_key {good}; root {tmp_path}; }}"
+    with Nginx(tmp_path / "nginx", ("127.0.0.1", port)).serving(block), Cutter(port) as cutter:
+        cutter.limit = 1_000_000
+        assert code(fetch(certificates, cutter.port)) is None
+        whole = cutter.passed
+        seen = set()
+        began = time.monotonic()
+        for cutter.limit in range(whole - 40):  # the last octets only say goodbye
+            found = fetch(certificates, cutter.port, timeout=5)
+            assert (found.served, found.problem is None) == (None, False), (cutter.limit, whole, found)
+            seen.add(code(found))
+        assert seen <= {"MTS503", "MTS518", "MTS526", "MTS527"}
+        assert "MTS503" in seen
+        assert time.monotonic() - began < 120
+
+
+@pytest.mark.services("openssl")
+def test_a_server_that_wants_to_renegotiate_for_ever_is_given_up(good: Path, certificates: Certificates):
+    port = free_port()
+    command = ["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", str(good), "-key", str(good), "-tls1_2"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        until = time.monotonic() + 10
+        while not listening("127.0.0.1", port) and time.monotonic() < until:
+            time.sleep(0.02)
+        over = threading.Event()
+
+        def insist() -> None:
+            assert server.stdin is not None
+            while not over.wait(0.02):
+                with suppress(OSError):
+                    server.stdin.write(b"r\n")
+                    server.stdin.flush()
+
+        thread = threading.Thread(target=insist)
+        thread.start()
+        began = time.monotonic()
+        found = fetch(certificates, port, timeout=2)
+        waited = time.monotonic() - began
+        over.set()
+        thread.join(10)
+        server.kill()
+    assert code(found) in ("MTS503", "MTS505", "MTS518"), found
+    assert waited < 4

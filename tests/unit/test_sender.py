@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from urllib3.connection import HTTPSConnection
+from urllib3.exceptions import NewConnectionError
 
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.sender.answer import freshness, judge, minded, server_clock, shared_cache
+from mtasts_deploy.sender.failures import explain
 from mtasts_deploy.sender.options import Detour, Endpoint, Looking
 
 VECTORS = yaml.safe_load((Path(__file__).resolve().parents[1] / "vectors" / "vectors.yaml").read_text())
@@ -134,3 +138,13 @@ def test_a_missing_file_of_roots_is_refused(tmp_path: Path):
     with pytest.raises(UsageError) as caught:
         Looking.parse(None, tmp_path / "roots.pem", ())
     assert [one.code for one in caught.value.diagnostics] == ["MTS921"]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(errno.ECONNREFUSED, "MTS500"), (errno.ETIMEDOUT, "MTS501"), (errno.EHOSTUNREACH, "MTS502"), (errno.ECONNRESET, "MTS503")],
+)
+def test_a_connection_that_does_not_come_about_is_told_by_its_cause(error: int, expected: str):
+    wrapped = NewConnectionError(HTTPSConnection("x"), "failed")
+    wrapped.__cause__ = OSError(error, "no")
+    assert explain("x", "x", wrapped, connected=False, timeout=60, waited=0).code == expected
