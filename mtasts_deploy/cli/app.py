@@ -22,6 +22,8 @@ COMMANDS = {
     "apply": "apply",
     "rollback": "apply",
     "verify": "verify",
+    "merge-reports": "merging",
+    "doctor": "doctor",
     "status": "look",
     "history": "look",
     "state": "state",
@@ -60,7 +62,7 @@ def app_with(commands: Iterable[str]) -> typer.Typer:
     app.callback()(_deploy)
     for name in commands:
         module = importlib.import_module(f"mtasts_deploy.cli.{COMMANDS[name]}")
-        made = getattr(module, name)
+        made = getattr(module, name.replace("-", "_"))
         if isinstance(made, typer.Typer):
             app.add_typer(made)
         else:

@@ -66,6 +66,15 @@ class Past:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of `doctor`: what was looked at, what was found, and what is wrong with it."""
+
+    what: str
+    text: str = ""
+    findings: tuple[Diagnostic, ...] = ()
+
+
 class Output(Protocol):
     """Shows results. One call a command, except that an apply first shows what it proposes."""
 
@@ -86,6 +95,9 @@ class Output(Protocol):
 
     def verified(self, report: Report) -> None:
         """What senders would do, and why."""
+
+    def examined(self, checks: Sequence[Check]) -> None:
+        """What `doctor` found."""
 
     def history(self, past: Past) -> None:
         """What is remembered of a domain."""
