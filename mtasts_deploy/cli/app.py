@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": "apply",
     "rollback": "apply",
     "verify": "verify",
+    "drift": "drift",
     "status": "look",
     "history": "look",
     "unlock": "tools",
