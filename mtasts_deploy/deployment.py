@@ -205,8 +205,19 @@ class Deployment:
         """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""
         declared = self.declaration.domains
         if saved is None:
-            return list(selection.pick(declared).values())
+            return list(self._chosen(selection).values())
         return [declared[plan.domain] for plan in saved.domains if plan.steps and plan.domain in declared]
+
+    def _chosen(self, selection: Selection) -> dict[Domain, DomainSettings]:
+        """The selected domains; which of them fall to a shard, all declared ones decide."""
+        chosen = selection.pick(self.declaration.domains)
+        if selection.shard is None:
+            return chosen
+        from mtasts_deploy.apply.leases import bucket_of
+
+        zones = self._world().zones(self._place(settings) for settings in self.declaration.domains.values())
+        picked = selection.shard.pick(zones, self._sharers().values(), bucket_of)
+        return {domain: settings for domain, settings in chosen.items() if domain in picked}
 
     def _settings(self, domain: Domain) -> DomainSettings:
         settings = self.declaration.domains.get(domain)
@@ -263,7 +274,7 @@ class Deployment:
         return self.world
 
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
-        chosen = selection.pick(self.declaration.domains)
+        chosen = self._chosen(selection)
         lifted.check(self.declaration.domains)
         places = {domain: self._place(settings) for domain, settings in chosen.items()}
         strays = {} if selection.partial else self._stray_places(book)
@@ -276,8 +287,9 @@ class Deployment:
             blocked(plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings)), stops.get(domain))
             for domain, settings in sorted(chosen.items())
         ]
+        heading = "" if selection.shard is None else f"Shard {selection.shard}."
         findings = tuple(stray(domain) for domain in strays if seen[domain].ids or seen[domain].unknown)
-        plan = Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=selection.partial, strays=findings)
+        plan = Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=selection.partial, strays=findings, heading=heading)
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
 

@@ -59,6 +59,16 @@ def _client(service: str, region: str | None, endpoint_url: str | None, attempts
     return _session().client(service, region_name=region, endpoint_url=endpoint_url, config=config)
 
 
+def signed_in() -> str | None:
+    """By which way credentials were found (`env`, `shared-credentials-file`, `assume-role-with-web-identity`, …); None: none were."""
+    with _turn:
+        try:
+            found = _session().get_credentials()
+        except Exception:  # a profile that does not exist, a configuration that cannot be read: nobody can sign in by it
+            return None
+    return None if found is None else str(found.method)
+
+
 def forget() -> None:
     """Make new clients, with credentials looked for anew, from now on."""
     with _turn:

@@ -163,6 +163,46 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         good="deploy host nginx --host web > /etc/nginx/conf.d/mta-sts.conf",
     ),
     Entry(
+        code="MTS931",
+        title="Credentials are missing",
+        why="`deploy doctor` looks for the names that the declaration takes from the environment, and for AWS credentials where there are "
+        "buckets. Without them nothing can be looked at, and nothing is changed.",
+        fix="Set the variable where `deploy` runs; in a pipeline, in the environment of the steps that plan and apply.",
+    ),
+    Entry(
+        code="MTS932",
+        title="The state does not keep to conditions",
+        why="The lock is an object that only one run can make. A store that overwrites it all the same lets two runs go on at once.",
+        fix="Keep the state where conditional writes are kept to: AWS S3, or a server that says so.",
+    ),
+    Entry(
+        code="MTS933",
+        title="The clock of this machine is wrong",
+        why="When a host may be added or a policy removed is a date. A clock that is more than 5 minutes off makes such dates too early.",
+        fix="Synchronise the clock (NTP). If the web server's is wrong, mend that one.",
+    ),
+    Entry(
+        code="MTS934",
+        title="Port 25 cannot be reached from here",
+        why="Only `deploy verify` connects to MX hosts, to see the certificates that senders see. Plans and runs do without.",
+        fix="Run `deploy verify` on a machine whose network lets port 25 out, or use `--no-smtp`.",
+    ),
+    Entry(
+        code="MTS935",
+        title="`--shard` cannot be read",
+        why=_NOTHING,
+        fix="Write K/N: the K-th of N parts, N at most 64. All parts together are all declared domains.",
+        bad="deploy apply --auto-approve --shard 0/8",
+        good="deploy apply --auto-approve --shard 1/8",
+    ),
+    Entry(
+        code="MTS936",
+        title="Reports cannot be joined",
+        why="They are not of one kind, one of them is damaged, or a domain is in two of them, so that nobody knows which one is right.",
+        fix="Give what each shard wrote with `--json-into`, each once.",
+        good="deploy merge-reports shard-1.json shard-2.json --format markdown",
+    ),
+    Entry(
         code="MTS999",
         title="A bug in mtasts-deploy",
         why="The program met something that its authors did not think of. What is published stays valid at every moment of a run, and "

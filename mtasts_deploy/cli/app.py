@@ -23,6 +23,8 @@ COMMANDS = {
     "rollback": "apply",
     "verify": "verify",
     "drift": "drift",
+    "merge-reports": "merging",
+    "doctor": "doctor",
     "status": "look",
     "history": "look",
     "unlock": "tools",
@@ -60,7 +62,7 @@ def app_with(commands: Iterable[str]) -> typer.Typer:
     app.callback()(_deploy)
     for name in commands:
         module = importlib.import_module(f"mtasts_deploy.cli.{COMMANDS[name]}")
-        app.command(name)(getattr(module, name))
+        app.command(name)(getattr(module, name.replace("-", "_")))
     return app
 
 

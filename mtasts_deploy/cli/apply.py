@@ -27,6 +27,7 @@ def apply(
     plan_file: Annotated[Path | None, typer.Argument(metavar="[PLANFILE]", help="A saved plan: that one and no other.")] = None,
     domain: options.Domains = None,
     exclude: options.Excluded = None,
+    shard: options.ShardOf = None,
     allow: options.Allowed = None,
     auto_approve: options.AutoApprove = False,
     expect: Annotated[
@@ -61,7 +62,7 @@ def apply(
     from mtasts_deploy.cli.running import Running
 
     if plan_file is not None:
-        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--allow": allow, "--expect": expect})
+        _refuse_with_plan({"--domain": domain, "--exclude": exclude, "--shard": shard, "--allow": allow, "--expect": expect})
     if expect is not None:
         _digest(expect)
     asks = plan_file is None and not auto_approve and expect is None
@@ -76,7 +77,7 @@ def apply(
         running.proposed(saved)
     with running:
         result = running.deployment.apply(
-            selection=selection(domain, exclude),
+            selection=selection(domain, exclude, shard),
             lifted=lifted(allow),
             options=run,
             approve=running.ask if asks else None,

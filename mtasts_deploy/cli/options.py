@@ -46,6 +46,16 @@ Excluded = Annotated[
     list[str] | None,
     typer.Option("--exclude", metavar="GLOB", envvar="MTASTS_EXCLUDE", help="Not the domains that match; may be repeated."),
 ]
+ShardOf = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="K/N",
+        envvar="MTASTS_SHARD",
+        help="Only the K-th of N parts of the zones: as many runs side by side.",
+        show_default=False,
+    ),
+]
 Allowed = Annotated[
     list[str] | None,
     typer.Option("--allow", metavar="CODE=DOMAIN", help="Lift a guard for one domain (MTS401=example.com); may be repeated."),

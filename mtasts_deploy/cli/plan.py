@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from mtasts_deploy.plan.selection import Lifted, Selection
 
 
-def selection(domain: list[str] | None, exclude: list[str] | None) -> Selection:
-    """What `--domain` and `--exclude` select."""
+def selection(domain: list[str] | None, exclude: list[str] | None, shard: str | None = None) -> Selection:
+    """What `--domain`, `--exclude` and `--shard` select. Raises `UsageError` (MTS935)."""
     from mtasts_deploy.plan.selection import Selection
+    from mtasts_deploy.plan.shards import Shard
 
-    return Selection(domains=tuple(domain or ()), exclude=tuple(exclude or ()))
+    part = None if shard is None else Shard.parse(shard)
+    return Selection(domains=tuple(domain or ()), exclude=tuple(exclude or ()), shard=part)
 
 
 def lifted(allow: list[str] | None) -> Lifted:
@@ -48,6 +50,7 @@ def plan(
     session: Session,
     domain: options.Domains = None,
     exclude: options.Excluded = None,
+    shard: options.ShardOf = None,
     allow: options.Allowed = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", envvar="MTASTS_OUT", help="Save the plan, for `deploy apply FILE`.")
@@ -70,7 +73,7 @@ def plan(
 
     if out is not None:
         spare(out)
-    made = _made(session, selection(domain, exclude), lifted(allow), since, everything=everything)
+    made = _made(session, selection(domain, exclude, shard), lifted(allow), since, everything=everything)
     session.output.plan(made)
     if out is not None:
         save(out, render(made, TOOL))

@@ -10,10 +10,10 @@ from mtasts_deploy.output.channel import Channel
 from mtasts_deploy.output.drifting import drift_lines
 from mtasts_deploy.output.ending import afterwards, closing_line, verdict_line
 from mtasts_deploy.output.granting import permission_lines
-from mtasts_deploy.output.interface import Checked, Past, RunReport
+from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.tables import history_lines, status_lines
-from mtasts_deploy.output.text import counted, further, plain
+from mtasts_deploy.output.text import counted, further, plain, tally
 from mtasts_deploy.output.verification import verification_lines
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Action, DomainPlan, Plan, Verdict, Wait
@@ -96,6 +96,19 @@ class Human:
             self._out.line(line)
         self._out.flush()
 
+    def examined(self, checks: Sequence[Check]) -> None:
+        """A line a check, and what to mend."""
+        width = max((len(check.what) for check in checks), default=0)
+        for check in checks:
+            if not check.findings:
+                self._out.line(f"{self._out.style('=', 'green')} {plain(check.what):<{width}}  {plain(check.text)}".rstrip())
+            for finding in check.findings:
+                self._finding(finding, "!" if finding.severity is Severity.ERROR else "warning", indent="", about=f"{check.what}: ")
+        self._out.line()
+        said = tally(finding for check in checks for finding in check.findings) or "nothing to mend"
+        self._out.line(self._out.style(f"Doctor: {said}.", "bold"))
+        self._out.flush()
+
     def history(self, past: Past) -> None:
         """Policies, ids and MX hosts with their times."""
         for line in history_lines(past):
@@ -172,10 +185,10 @@ class Human:
                 if step.code:
                     self._out.line(f"    {'':<{_WHAT}}lifted by --allow {step.code}={domain.domain}")
 
-    def _finding(self, finding: Diagnostic, mark: str, indent: str = "  ") -> None:
+    def _finding(self, finding: Diagnostic, mark: str, indent: str = "  ", about: str = "") -> None:
         colour = "red" if mark in "!?" else "yellow"
         place = "" if finding.where is None else f"{finding.where}: "
-        self._out.line(f"{indent}{self._out.style(f'{mark} {finding.code}', colour)} {plain(place + finding.message)}")
+        self._out.line(f"{indent}{self._out.style(f'{mark} {finding.code}', colour)} {plain(about + place + finding.message)}")
         for text in further(finding):
             self._out.line(f"{indent}    {text}")
 

@@ -67,6 +67,15 @@ class Past:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of `doctor`: what was looked at, what was found, and what is wrong with it."""
+
+    what: str
+    text: str = ""
+    findings: tuple[Diagnostic, ...] = ()
+
+
 class Output(Protocol):
     """Shows results. One call a command, except that an apply first shows what it proposes."""
 
@@ -90,6 +99,9 @@ class Output(Protocol):
 
     def drifted(self, report: DriftReport) -> None:
         """Where the world differs from Git."""
+
+    def examined(self, checks: Sequence[Check]) -> None:
+        """What `doctor` found."""
 
     def history(self, past: Past) -> None:
         """What is remembered of a domain."""

@@ -10,7 +10,7 @@ from typing import Final
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.output.interface import Checked, Past, RunReport
+from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.text import in_order
 from mtasts_deploy.permissions import Permissions, policy
@@ -77,6 +77,10 @@ class Machine:
     def drifted(self, report: DriftReport) -> None:
         """One object a domain."""
         self._document({"at": _time(report.at), "exit_code": report.exit_code, "domains": [_drift(one) for one in report.domains]})
+
+    def examined(self, checks: Sequence[Check]) -> None:
+        """One object a check."""
+        self._document({"checks": [{"what": one.what, "text": one.text, "findings": _findings(one.findings)} for one in checks]})
 
     def history(self, past: Past) -> None:
         """The ledger's entry."""

@@ -12,9 +12,9 @@ from mtasts_deploy.diagnostics import Diagnostic, Span
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.output.drifting import drift_line
 from mtasts_deploy.output.ending import closing_line, verdict_line
-from mtasts_deploy.output.interface import Checked, Past, RunReport
+from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
-from mtasts_deploy.output.text import counted, in_order
+from mtasts_deploy.output.text import counted, in_order, tally
 from mtasts_deploy.output.verification import tally_line
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
@@ -67,6 +67,11 @@ class Pipeline:
     def drifted(self, report: DriftReport) -> None:
         """What is not as it should be."""
         self._found(drift_line(report), [finding for one in report.domains for finding in one.findings])
+
+    def examined(self, checks: Sequence[Check]) -> None:
+        """What is wrong with the environment."""
+        findings = [finding for check in checks for finding in check.findings]
+        self._found(f"Doctor: {counted(len(checks), 'check')}, {tally(findings) or 'nothing to mend'}.", findings)
 
     def history(self, past: Past) -> None:
         """Has no such form."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.output.interface import Checked, Output, Past, RunReport
+from mtasts_deploy.output.interface import Check, Checked, Output, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
@@ -54,6 +54,11 @@ class Several:
         """To each."""
         for output in self.outputs:
             output.drifted(report)
+
+    def examined(self, checks: Sequence[Check]) -> None:
+        """To each."""
+        for output in self.outputs:
+            output.examined(checks)
 
     def history(self, past: Past) -> None:
         """To each."""

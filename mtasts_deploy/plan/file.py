@@ -216,7 +216,7 @@ def _plan(raw: Json) -> Plan:
         created=datetime.fromisoformat(cast("str", raw["created"])),
         partial=bool(raw["partial"]),
         heading=str(cast("dict[str, object]", raw).get("heading", "")),
-        strays=tuple(_finding(one) for one in cast("list[Json]", raw["findings"])),
+        strays=tuple(read_finding(one) for one in cast("list[Json]", raw["findings"])),
     )
 
 
@@ -229,7 +229,7 @@ def _read_domain(raw: Json) -> DomainPlan:
         lines=_read_lines(raw["lines"]),
         unexplained=_read_lines(cast("dict[str, object]", raw).get("unexplained", [])),
         notes=tuple(cast("list[str]", raw["notes"])),
-        findings=tuple(_finding(one) for one in cast("list[Json]", raw["findings"])),
+        findings=tuple(read_finding(one) for one in cast("list[Json]", raw["findings"])),
         inputs=dict(cast("dict[str, str]", raw["inputs"])),
         repair=bool(raw["repair"]),
         lifted=tuple(cast("list[str]", raw["lifted"])),
@@ -247,7 +247,8 @@ def _read_delivery(raw: Json | None) -> Delivery | None:
     return None if raw is None else Delivery(effect=Effect(raw["effect"]), text=cast("str", raw["text"]))
 
 
-def _finding(raw: Json) -> Diagnostic:
+def read_finding(raw: Json) -> Diagnostic:
+    """A diagnostic from its JSON data."""
     get = cast("dict[str, object]", raw).get
     where = cast("Json | None", get("where"))
     span = (

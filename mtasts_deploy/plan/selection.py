@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mtasts_deploy.declaration.model import LIFTABLE, DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
+from mtasts_deploy.plan.shards import Shard
 from mtasts_deploy.rfc.names import Domain
 
 _BY_OPTION = LIFTABLE - {"MTS257"}
@@ -17,16 +18,19 @@ _BY_OPTION = LIFTABLE - {"MTS257"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """Which declared domains a call is about: globs over A-labels or U-labels; none: all of them. `only`: of these and no others."""
+    """Which declared domains a call is about: globs over A-labels or U-labels; none: all of them. `only`: of these and no others.
+    `shard`: of those that fall to it, which only a look at the zones can tell.
+    """
 
     domains: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     only: frozenset[Domain] | None = None
+    shard: Shard | None = None
 
     @property
     def partial(self) -> bool:
         """Does it leave anything out?"""
-        return bool(self.domains or self.exclude) or self.only is not None
+        return bool(self.domains or self.exclude or self.shard) or self.only is not None
 
     def pick(self, declared: Mapping[Domain, DomainSettings]) -> dict[Domain, DomainSettings]:
         """The selected domains. Raises `UsageError` for a pattern that matches none."""

@@ -189,3 +189,11 @@ def test_options_have_variables_but_not_those_that_approve_or_lift(applied: Tran
     texts = applied.deploy("apply", "--help").out
     assert "MTASTS_AUTO_APPROVE" not in texts
     assert "MTASTS_ALLOW" not in texts
+
+
+def test_doctor(applied: Transcript) -> None:
+    applied.show("doctor")
+    applied.show("doctor", "--format", "json")
+    applied.show("doctor", "--format", "github")
+    applied.compare("doctor")
+    assert not list((applied.directory / ".mtasts").glob("doctor*"))
