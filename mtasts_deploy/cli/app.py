@@ -22,6 +22,7 @@ COMMANDS = {
     "apply": "apply",
     "rollback": "apply",
     "verify": "verify",
+    "drift": "drift",
     "merge-reports": "merging",
     "doctor": "doctor",
     "status": "look",
