@@ -57,7 +57,8 @@ def status(
         looks = recall(deployment.store)
     standings = [
         replace(
-            standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.get(plan.domain), now), look=looks.get(plan.domain)
+            standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.readable(plan.domain), now),
+            look=looks.get(plan.domain),
         )
         for plan in survey.plan.domains
     ]
