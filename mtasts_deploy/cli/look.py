@@ -55,13 +55,10 @@ def status(
         old = [plan.domain for plan in survey.plan.domains if plan.domain not in looks or not looks[plan.domain].fresh(now, limit)]
         _look_again(session, deployment, old, looking, parallelism)
         looks = recall(deployment.store)
-    standings = [
-        replace(
-            standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.readable(plan.domain), now),
-            look=looks.get(plan.domain),
-        )
-        for plan in survey.plan.domains
-    ]
+    standings = []
+    for plan in survey.plan.domains:
+        one = standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.readable(plan.domain), now)
+        standings.append(replace(one, look=looks.get(plan.domain)))
     session.output.status(standings, survey.plan.strays)
     return 1 if survey.plan.summary().unknown else 0
 
