@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, Refused, UsageError
 from mtasts_deploy.facts import ZoneName
-from mtasts_deploy.ledger.model import Entry
+from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.file import digest
 from mtasts_deploy.plan.guards import stray
@@ -38,6 +38,7 @@ from mtasts_deploy.verify.policies import Declared
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
+    from mtasts_deploy.apply.upkeep import Inventory
     from mtasts_deploy.apply.work import Tools, Work
     from mtasts_deploy.dns.interface import Target
     from mtasts_deploy.dns.zone_memory import ZoneMemory
@@ -119,7 +120,7 @@ class Deployment:
         """What an apply would do now; with `since`, also what it would do if all were declared as there. Writes nothing; takes no lock."""
         book = Book(self.store)
         survey = self._survey(book, selection or Selection(), lifted or Lifted())
-        return survey.plan if since is None else compared(survey.plan, self.declaration, since, survey.seen, book.get)
+        return survey.plan if since is None else compared(survey.plan, self.declaration, since, survey.seen, book.readable)
 
     def apply(
         self,
@@ -201,6 +202,22 @@ class Deployment:
                 problems |= dict.fromkeys(error.diagnostics)
         return known, tuple(problems)
 
+    def inventory(self) -> Inventory:
+        """What the state holds. Writes nothing. Raises `StateError` where it cannot be reached."""
+        from mtasts_deploy.apply.upkeep import inventory
+
+        return inventory(self.store, self.declaration.domains)
+
+    def rebuild(self, options: Options) -> list[tuple[str, str]]:
+        """Make anew what cannot be read in the ledger, from what is live; see `upkeep.rebuild`. Raises `LockHeld`, `StateError`."""
+        from mtasts_deploy.apply.upkeep import rebuild
+
+        with self._lease(options, self.declaration.domains.values()) as lease:
+            found = self.inventory()
+            places = [self._place(self.declaration.domains[domain]) for domain in found.lost]
+            seen = self._world(places).observe(places)
+            return rebuild(self.store, found, seen, self.clock(), lease.prove)
+
     def _concerned(self, selection: Selection, saved: Plan | None) -> list[DomainSettings]:
         """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""
         declared = self.declaration.domains
@@ -273,6 +290,13 @@ class Deployment:
             self.world = World(self.targets, self.hosts)
         return self.world
 
+    def _look(self, places: Iterable[Place], book: Book) -> dict[Domain, Observed]:
+        """Look at these domains. One whose entry in the ledger cannot be read counts as not observed."""
+        places = list(places)
+        seen = self._world(places).observe(places, book.readable)
+        problems = {domain: problem for domain in seen if (problem := book.problem(domain))}
+        return seen | {domain: replace(seen[domain], unread=(*seen[domain].unread, problem)) for domain, problem in problems.items()}
+
     def _survey(self, book: Book, selection: Selection, lifted: Lifted) -> Survey:
         chosen = self._chosen(selection)
         lifted.check(self.declaration.domains)
@@ -280,11 +304,11 @@ class Deployment:
         strays = {} if selection.partial else self._stray_places(book)
         looked = [*places.values(), *strays.values()]
         world = self._world(looked)
-        seen = world.observe(looked, book.get)
+        seen = self._look(looked, book)
         now = self.clock()
         stops = self._two_writers(world)
         plans = [
-            blocked(plan_domain(settings, seen[domain], book.get(domain), now, lifted.for_domain(settings)), stops.get(domain))
+            blocked(plan_domain(settings, seen[domain], book.readable(domain), now, lifted.for_domain(settings)), stops.get(domain))
             for domain, settings in sorted(chosen.items())
         ]
         heading = "" if selection.shard is None else f"Shard {selection.shard}."
@@ -297,21 +321,27 @@ class Deployment:
         """The named domains; without any, those that the last run changed."""
         if domains:
             return [self._settings(domain) for domain in domains]
-        changed = [(before, settings) for domain, settings in self.declaration.domains.items() if (before := book.entry(domain).before)]
+        changed = [
+            (before, settings)
+            for domain, settings in self.declaration.domains.items()
+            if (known := book.readable(domain)) and (before := known.before)
+        ]
         last = max((before for before, _ in changed), key=lambda before: before.at, default=None)
         return [settings for before, settings in changed if last is not None and before.run == last.run]
 
     def _rollback_survey(self, book: Book, chosen: Sequence[DomainSettings], *, partial: bool) -> Survey:
         places = {settings.domain: self._place(settings) for settings in chosen}
         world = self._world(places.values())
-        seen = world.observe(places.values(), book.get)
+        seen = self._look(places.values(), book)
         now = self.clock()
         stops = self._two_writers(world)
         plans = [
-            blocked(rollback_domain(settings, seen[settings.domain], book.get(settings.domain), now), stops.get(settings.domain))
+            blocked(rollback_domain(settings, seen[settings.domain], book.readable(settings.domain), now), stops.get(settings.domain))
             for settings in chosen
         ]
-        runs = {before for settings in chosen if (before := book.entry(settings.domain).before) and not before.taken}
+        runs = {
+            before for settings in chosen if (known := book.readable(settings.domain)) and (before := known.before) and not before.taken
+        }
         said = sorted({f"run {before.run} of {before.at:%Y-%m-%d %H:%M} UTC" for before in runs})
         heading = f"Takes back {' and '.join(said)}." if said else "There is nothing to take back."
         return Survey(
@@ -325,7 +355,7 @@ class Deployment:
         chosen = {plan.domain: self.declaration.domains.get(plan.domain) for plan in saved.domains if plan.steps}
         places = {domain: self._place(settings) for domain, settings in chosen.items() if settings is not None}
         world = self._world(places.values())
-        seen = world.observe(places.values(), book.get)
+        seen = self._look(places.values(), book)
         now = self.clock()
         stops = self._two_writers(world)
         approved = digest(saved)
@@ -337,8 +367,8 @@ class Deployment:
             elif settings is None:
                 plans.append(undeclared(plan))
             else:
-                fresh = plan_domain(settings, seen[plan.domain], book.get(plan.domain), now, frozenset(plan.lifted))
-                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain)), book.get(plan.domain), approved))
+                fresh = plan_domain(settings, seen[plan.domain], book.readable(plan.domain), now, frozenset(plan.lifted))
+                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain)), book.readable(plan.domain), approved))
         return Survey(
             plan=Plan(domains=guard_shared(plans, self._sharers()), created=saved.created, partial=saved.partial, strays=saved.strays),
             seen=seen,
@@ -353,7 +383,7 @@ class Deployment:
             if name in declared:
                 continue
             domain = Domain.parse(name)
-            entry = book.entry(domain)
+            entry = book.readable(domain) or UNSEEN
             dns = tuple(one for one in entry.dns if one in self.targets)
             if dns and entry.host in self.hosts and _open(entry):
                 strays[domain] = Place(domain=domain, dns=dns, host=entry.host)

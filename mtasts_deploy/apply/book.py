@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.errors import StateConflict
-from mtasts_deploy.ledger.codec import Shard, is_shard, shard_of
+from mtasts_deploy.errors import StateConflict, StateError
+from mtasts_deploy.ledger.codec import CORRUPT, NEWER, Shard, is_shard, shard_of
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.state.interface import StateStore
@@ -30,6 +30,20 @@ class Book:
         """The entry, or None. Raises `StateError` if its shard cannot be read."""
         return self._shard(shard_of(str(domain)))[0].get(str(domain))
 
+    def readable(self, domain: Domain) -> Entry | None:
+        """The entry, or None, also where it cannot be read (`problem` says why). Raises `StateError` if the state cannot be reached."""
+        return None if self.problem(domain) is not None else self.get(domain)
+
+    def problem(self, domain: Domain) -> Diagnostic | None:
+        """Why this entry cannot be read, if so: it stops its domain and no other. Raises `StateError` if the state cannot be reached."""
+        try:
+            self.get(domain)
+        except StateError as error:
+            if error.diagnostics[0].code in (CORRUPT, NEWER):
+                return error.diagnostics[0].of(str(domain))
+            raise
+        return None
+
     def entry(self, domain: Domain) -> Entry:
         """The entry, or an empty one."""
         return self.get(domain) or UNSEEN
@@ -43,10 +57,17 @@ class Book:
         self._shard(key)[0].set(str(domain), entry)
 
     def domains(self) -> Iterator[str]:
-        """Every domain (A-labels) that the ledger knows."""
+        """Every domain (A-labels) that the ledger knows, as far as it can be read."""
         for key in self._store.keys("ledger/"):
-            if is_shard(key):
-                yield from self._shard(key)[0]
+            if not is_shard(key):
+                continue
+            try:
+                shard = self._shard(key)[0]
+            except StateError as error:
+                if error.diagnostics[0].code in (CORRUPT, NEWER):
+                    continue
+                raise
+            yield from shard
 
     def save(self, prove: Callable[[], None]) -> None:
         """Write what changed; `prove` is called before each write and raises if the lock is lost. Raises `StateError`; `StateConflict`

@@ -21,6 +21,7 @@ from mtasts_deploy.apply.work import Tools, Work, note, report
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.ledger.codec import shard_of
 from mtasts_deploy.ledger.events import declared_anew
+from mtasts_deploy.ledger.model import UNSEEN
 from mtasts_deploy.observe import Observed, Place
 from mtasts_deploy.plan.model import Plan, Verdict
 from mtasts_deploy.rfc.names import Domain
@@ -138,7 +139,7 @@ def _remember(tools: Tools, plan: Plan, seen: Mapping[Domain, Observed], places:
     asks_back = {domain.domain for domain in plan.domains if any(finding.code == "MTS701" for finding in domain.findings)}
     for domain, observed in seen.items():
         note(tools, places[domain], observed, now)
-        entry = tools.book.get(domain)
+        entry = tools.book.readable(domain)
         if entry is not None and entry.taken_back and domain not in asks_back and not tools.rollback:
             tools.book.set(domain, declared_anew(entry))
     close_ways(tools, seen)
@@ -153,7 +154,7 @@ def _ask_about_open(
     What is still to be told about them; `outcomes` has those of them that lag.
     """
     idle = [one.domain for one in plan.domains if not one.acts and one.domain in seen]
-    found = [question(places[domain], seen[domain], tools.book.entry(domain)) for domain in idle]
+    found = [question(places[domain], seen[domain], tools.book.readable(domain) or UNSEEN) for domain in idle]
     questions = [one for one in found if one is not None]
     confirmation = confirm(tools, questions)
     for domain, findings in confirmation.unconfirmed.items():

@@ -76,9 +76,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         code="MTS761",
         title="A file of the ledger cannot be read",
         why="The ledger knows what senders may still hold. Without it an id could be used again for other bytes, so nothing is done "
-        "that needs this file. Mail goes on as before.",
-        fix="Restore the file from version control or a backup. Without one, remove it: its domains then count as seen for the first "
-        "time, their next ids carry a counter, and nothing else is lost.",
+        "for the domains in this file. Others are not concerned. Mail goes on as before.",
+        fix="Restore the file from version control or a backup. Without one: `deploy state rebuild` makes it anew from what is live.",
         good="git checkout .mtasts/ledger/3f.json",
     ),
     Entry(
@@ -144,5 +143,18 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "something else is needed now: somebody else has changed what that run had done, or what it was going to do.",
         fix="Make a new plan; it holds what is left to do. What is published is valid meanwhile.",
         good="deploy plan --out plan.json && deploy apply plan.json",
+    ),
+    Entry(
+        code="MTS769",
+        title="A domain is in the wrong file of the ledger",
+        why="Each domain has one file, by a hash of its name; an entry elsewhere is never read, so what it remembers would be forgotten.",
+        fix="Restore the files from version control, or run `deploy state rebuild`.",
+        good="deploy state check",
+    ),
+    Entry(
+        code="MTS770",
+        title="Something in the ledger's directory is not a part of it",
+        why="A merge or an editor has left it. It is not read; if it was meant to be a file of the ledger, what is in it is forgotten.",
+        fix="Look at it, then remove it.",
     ),
 )

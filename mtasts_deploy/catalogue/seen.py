@@ -1,4 +1,4 @@
-"""The codes of records and policies as `deploy verify` sees them: MTS529 to MTS573."""
+"""The codes of records and policies as `deploy verify` sees them: MTS529 to MTS583."""
 
 from __future__ import annotations
 
@@ -130,5 +130,34 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="While its MX hosts cannot be reached, the reports about that cannot be delivered either.",
         fix="Name a mailbox in another domain as well, or an `https:` URI.",
         ref=_TLSRPT,
+    ),
+    Entry(
+        code="MTS580",
+        title="The policy host serves another policy than the one that was put there",
+        why="Somebody else has changed the file, a cache still has an old one, or files that were applied were never shipped. Senders "
+        "follow what is served.",
+        fix="Find out which it is; `deploy plan` shows what an apply would do.",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS581",
+        title="The `_mta-sts` record is not the one that was published",
+        why="Somebody else has changed or removed it, or zone files that were applied were never shipped.",
+        fix="`deploy plan` shows how an apply would put it right. Its id is never used again.",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS582",
+        title="The MX hosts have changed since the last apply",
+        why="A policy in `enforce` must name a host before it takes mail.",
+        fix="Run `deploy apply`; with `mx: zone` the policy follows.",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS583",
+        title="The policy host leads to an address that the last apply did not see",
+        why="What is published goes to the servers that are known. A new one that nobody told of may serve an old policy, or none.",
+        fix="Run `deploy apply`: it notes the address and opens a move.",
+        ref="RFC 8461 §8.1",
     ),
 )

@@ -22,17 +22,19 @@ COMMANDS = {
     "apply": "apply",
     "rollback": "apply",
     "verify": "verify",
+    "drift": "drift",
     "merge-reports": "merging",
     "doctor": "doctor",
     "status": "look",
     "history": "look",
+    "state": "state",
     "unlock": "tools",
     "explain": "tools",
     "schema": "tools",
     "host": "host",
     "permissions": "host",
 }
-"""Every command, in the order of the help, and the module of this package that holds the function of that name."""
+"""Every command, in the order of the help, and the module of this package with the function or group of that name."""
 
 
 def _version(wanted: bool) -> None:
@@ -61,7 +63,11 @@ def app_with(commands: Iterable[str]) -> typer.Typer:
     app.callback()(_deploy)
     for name in commands:
         module = importlib.import_module(f"mtasts_deploy.cli.{COMMANDS[name]}")
-        app.command(name)(getattr(module, name.replace("-", "_")))
+        made = getattr(module, name.replace("-", "_"))
+        if isinstance(made, typer.Typer):
+            app.add_typer(made)
+        else:
+            app.command(name)(made)
     return app
 
 

@@ -25,7 +25,7 @@ def status(
     now = survey.plan.created
     settings = deployment.declaration.domains
     standings = [
-        standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.get(plan.domain), now) for plan in survey.plan.domains
+        standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.readable(plan.domain), now) for plan in survey.plan.domains
     ]
     session.output.status(standings, survey.plan.strays)
     return 1 if survey.plan.summary().unknown else 0

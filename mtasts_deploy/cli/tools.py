@@ -100,7 +100,7 @@ def _publications(session: Session, domain: list[str] | None, exclude: list[str]
             refused += errors
         else:
             settings = deployment.declaration.domains[plan.domain]
-            found.append(publication(settings, plan, seen, book.get(plan.domain), survey.plan.created))
+            found.append(publication(settings, plan, seen, book.readable(plan.domain), survey.plan.created))
     if not refused:
         return found, 0
     session.messages.findings(refused)

@@ -21,6 +21,10 @@ from mtasts_deploy.rfc.policy import PolicyId, PolicyIdError
 
 FORMAT_VERSION: Final = 2
 """2: `ways`. An entry of format 1 has none; the next look gives it the first."""
+CORRUPT: Final = "MTS761"
+"""The code of what cannot be read in a shard."""
+NEWER: Final = "MTS762"
+"""The code of a shard that a newer version wrote."""
 Json = Mapping[str, object]
 
 
@@ -63,7 +67,7 @@ class Shard:
         if version > FORMAT_VERSION:
             raise StateError(
                 Diagnostic(
-                    code="MTS762",
+                    code=NEWER,
                     message=f"{location} has format {version}; this version of mtasts-deploy reads up to {FORMAT_VERSION}",
                     hint="Use the version of mtasts-deploy that wrote it, or a newer one.",
                 )
@@ -99,10 +103,10 @@ class Shard:
 def _corrupt(location: str, why: str) -> StateError:
     return StateError(
         Diagnostic(
-            code="MTS761",
+            code=CORRUPT,
             message=f"{location} is not a ledger shard: {why}",
-            hint=f"Restore {location} from version control or a backup. Without one, remove it: its domains then count as seen for the "
-            "first time, their next ids carry a counter, and what senders may still hold is taken to be the worst for a year. After a "
+            hint=f"Restore {location} from version control or a backup. Without one: `deploy state rebuild` makes it anew from what is "
+            "live; what senders may still hold is then taken to be the worst for a year. Other domains are not concerned. After a "
             "merge conflict, keep every line of both sides; where both have a line for a domain, keep the one of the later run.",
         )
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.output.channel import Channel
+from mtasts_deploy.output.drifting import drift_lines
 from mtasts_deploy.output.ending import afterwards, closing_line, verdict_line
 from mtasts_deploy.output.granting import permission_lines
 from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
@@ -17,6 +18,7 @@ from mtasts_deploy.output.verification import verification_lines
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Action, DomainPlan, Plan, Verdict, Wait
 from mtasts_deploy.plan.wording import moment
+from mtasts_deploy.verify.drift import DriftReport
 from mtasts_deploy.verify.model import Report
 
 _COLOURS = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red", Action.KEEP: "dim"}
@@ -85,6 +87,12 @@ class Human:
     def verified(self, report: Report) -> None:
         """The verdict on each domain, and what is behind it."""
         for line in verification_lines(report, self._out.style, verbose=self._verbose):
+            self._out.line(line)
+        self._out.flush()
+
+    def drifted(self, report: DriftReport) -> None:
+        """What has drifted, and how many domains that is."""
+        for line in drift_lines(report, self._out.style, verbose=self._verbose):
             self._out.line(line)
         self._out.flush()
 

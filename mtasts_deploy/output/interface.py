@@ -15,6 +15,7 @@ from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
 from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.verify.drift import DriftReport
 from mtasts_deploy.verify.model import Report
 
 
@@ -95,6 +96,9 @@ class Output(Protocol):
 
     def verified(self, report: Report) -> None:
         """What senders would do, and why."""
+
+    def drifted(self, report: DriftReport) -> None:
+        """Where the world differs from Git."""
 
     def examined(self, checks: Sequence[Check]) -> None:
         """What `doctor` found."""

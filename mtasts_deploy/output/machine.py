@@ -17,6 +17,7 @@ from mtasts_deploy.permissions import Permissions, policy
 from mtasts_deploy.plan.file import finding_json, to_json
 from mtasts_deploy.plan.horizon import horizon, read_policy
 from mtasts_deploy.plan.model import Plan
+from mtasts_deploy.verify.drift import DomainDrift, DriftReport
 from mtasts_deploy.verify.file import to_json as verification
 from mtasts_deploy.verify.model import Report
 
@@ -73,6 +74,10 @@ class Machine:
         """All that was seen, as in the file of `verify --out`."""
         self._document(verification(report, self._tool))
 
+    def drifted(self, report: DriftReport) -> None:
+        """One object a domain."""
+        self._document({"at": _time(report.at), "exit_code": report.exit_code, "domains": [_drift(one) for one in report.domains]})
+
     def examined(self, checks: Sequence[Check]) -> None:
         """One object a check."""
         self._document({"checks": [{"what": one.what, "text": one.text, "findings": _findings(one.findings)} for one in checks]})
@@ -107,6 +112,25 @@ def _findings(findings: Sequence[Diagnostic]) -> list[dict[str, object]]:
 
 def _time(when: datetime | None) -> str | None:
     return None if when is None else when.astimezone(UTC).isoformat()
+
+
+def _drift(one: DomainDrift) -> dict[str, object]:
+    report = one.report
+    return {
+        "domain": str(one.domain),
+        "drift": one.drifted,
+        "unknown": one.unknown,
+        "pending": [{"action": line.action.value, "what": line.what, "text": line.text} for line in one.pending],
+        "declared_mode": None if one.declared_mode is None else one.declared_mode.value,
+        "served_mode": None if report.policy is None else report.policy.mode.value,
+        "id_matches": one.id_matches,
+        "policy_since": _time(one.since),
+        "verdict": report.delivery.value,
+        "why": report.why,
+        "policy_host_certificate_ends": _time(report.policy_host_ends),
+        "mx_certificate_ends": _time(report.mx_ends),
+        "findings": _findings(one.findings),
+    }
 
 
 def _standing(one: Standing) -> dict[str, object]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Span
 from mtasts_deploy.errors import UsageError
+from mtasts_deploy.output.drifting import drift_line
 from mtasts_deploy.output.ending import closing_line, verdict_line
 from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
@@ -17,6 +18,7 @@ from mtasts_deploy.output.text import counted, in_order, tally
 from mtasts_deploy.output.verification import tally_line
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
+from mtasts_deploy.verify.drift import DriftReport
 from mtasts_deploy.verify.model import Report
 
 
@@ -61,6 +63,10 @@ class Pipeline:
     def verified(self, report: Report) -> None:
         """What is wrong with domains as senders see them."""
         self._found(tally_line(report), [*report.findings, *(finding for one in report.domains for finding in one.findings)])
+
+    def drifted(self, report: DriftReport) -> None:
+        """What is not as it should be."""
+        self._found(drift_line(report), [finding for one in report.domains for finding in one.findings])
 
     def examined(self, checks: Sequence[Check]) -> None:
         """What is wrong with the environment."""

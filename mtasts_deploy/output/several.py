@@ -10,6 +10,7 @@ from mtasts_deploy.output.interface import Check, Checked, Output, Past, RunRepo
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
+from mtasts_deploy.verify.drift import DriftReport
 from mtasts_deploy.verify.model import Report
 
 
@@ -48,6 +49,11 @@ class Several:
         """To each."""
         for output in self.outputs:
             output.verified(report)
+
+    def drifted(self, report: DriftReport) -> None:
+        """To each."""
+        for output in self.outputs:
+            output.drifted(report)
 
     def examined(self, checks: Sequence[Check]) -> None:
         """To each."""

@@ -172,6 +172,8 @@ def test_enforce_is_published_and_mail_is_delivered_over_verified_tls(story: Sto
     assert code == 0, said
     code, said = story.deploy("verify")
     assert (code, "example.test: deliver: over verified TLS to the MX host mx1.example.test" in said) == (0, True), said
+    code, said = story.deploy("drift")
+    assert (code, said.splitlines()[0]) == (0, "Drift: 0 of 1 domain."), said
     log = story.mail()
     assert "Verified TLS connection established to mx1.example.test" in log
     assert "status=sent" in log
@@ -217,8 +219,30 @@ def test_an_mx_host_that_the_policy_does_not_name_is_stopped_by_plan_refused_by_
     assert (code, "! MTS401 no mx pattern covers mx2.example.test" in said) == (3, True), said
     code, said = story.deploy("verify")
     assert (code, "example.test: refuse: the policy does not name the MX host mx2.example.test" in said) == (1, True), said
+    code, said = story.deploy("drift")
+    assert (code, "MTS582" in said, "new: mx2.example.test; gone: mx1.example.test" in said) == (2, True, True), said
     log = story.mail()
     assert "status=deferred" in log, log
+
+
+def test_what_others_change_is_drift(story: Story):
+    file = story.network.directory / "www/mta-sts.example.test/.well-known/mta-sts.txt"
+    policy = file.read_bytes()
+    file.write_bytes(policy.replace(b"86400", b"86401"))
+    metrics = story.network.directory / "mtasts.prom"
+    code, said = story.deploy("drift", "--prometheus", str(metrics))
+    assert (code, "MTS580" in said) == (2, True), said
+    text = metrics.read_text()
+    assert 'mtasts_drift{domain="example.test"} 1\n' in text
+    assert 'mtasts_id_match{domain="example.test"} 0\n' in text
+    assert 'mtasts_verdict{domain="example.test",verdict="refuse"} 1\n' in text
+    assert 'mtasts_mode{domain="example.test",of="served",mode="enforce"} 1\n' in text
+    assert 28 < float(re.findall(r'mtasts_policy_host_certificate_days{domain="example.test"} (\S+)', text)[0]) < 31
+    assert 'mtasts_mx_certificate_days{domain="example.test",mx="mx2.example.test"}' in text
+    file.write_bytes(policy)
+    story.servers.change("example.test", "_mta-sts", "TXT", '"v=STSv1; id=1;"')
+    code, said = story.deploy("drift")
+    assert (code, "MTS581" in said) == (2, True), said
 
 
 def test_following_the_zone_repairs_it(story: Story):

@@ -75,3 +75,29 @@ def test_wrong_usage_has_the_form_that_was_asked_for(fresh: Path) -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout)["findings"][0]["code"] == "MTS901"
     assert json.loads(done.stderr.splitlines()[0])["finding"]["code"] == "MTS901"
+
+
+def test_a_damaged_state_is_named_and_rebuilt(fresh: Path) -> None:
+    assert deploy(fresh, "apply", "--auto-approve").returncode == 0
+    assert deploy(fresh, "state", "check").returncode == 0
+    shown = json.loads(deploy(fresh, "state", "show", "--format", "json").stdout)
+    assert (shown["domains"], shown["runs"], shown["leases"]) == (3, 1, [])
+    shard = sorted((fresh / ".mtasts/ledger").iterdir())[0]
+    good = shard.read_bytes()
+    shard.write_bytes(good[:100])
+    found = deploy(fresh, "state", "check")
+    assert found.returncode == 1
+    assert "error MTS761: .mtasts/ledger/" in found.stderr
+    assert deploy(fresh, "status").returncode == 1
+    refused = deploy(fresh, "state", "rebuild")
+    assert refused.returncode == 1
+    assert "MTS906" in refused.stderr
+    rebuilt = deploy(fresh, "state", "rebuild", "--auto-approve")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert rebuilt.stdout.startswith("rebuilt .mtasts/ledger/")
+    (aside,) = (fresh / ".mtasts/broken").iterdir()
+    assert aside.read_bytes() == good[:100]
+    assert deploy(fresh, "state", "check").returncode == 0
+    assert deploy(fresh, "apply", "--auto-approve").returncode == 0
+    assert "0 to add, 0 to change, 0 to remove" in deploy(fresh, "plan").stdout
+    assert "Nothing needs to be rebuilt" in deploy(fresh, "state", "rebuild").stderr

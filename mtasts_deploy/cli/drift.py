@@ -1,0 +1,62 @@
+"""`drift`: Git against the world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mtasts_deploy.cli import options
+from mtasts_deploy.cli.session import Session, command, save, unwritable
+
+
+@command()
+def drift(
+    session: Session,
+    domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
+    smtp: Annotated[bool, typer.Option("--smtp/--no-smtp", envvar="MTASTS_SMTP", help="Connect to the MX hosts on port 25.")] = True,
+    prometheus: Annotated[
+        Path | None,
+        typer.Option("--prometheus", metavar="FILE", envvar="MTASTS_PROMETHEUS", help="Also write a text file for node_exporter, at once."),
+    ] = None,
+    parallelism: options.Parallelism = 20,
+    timeout: options.Timeout = "1m",
+    resolver: options.Resolver = None,
+    ca_file: options.CaFile = None,
+    connect_to: options.ConnectTo = None,
+) -> int:
+    """Compare Git with the world: declaration and ledger with records, served policies, addresses and MX hosts. Writes nothing there.
+
+    Exit code 2 if they differ, 1 if something could not be looked at.
+    """
+    from mtasts_deploy import adapters
+    from mtasts_deploy.output.prometheus import metrics
+    from mtasts_deploy.plan.selection import Selection
+    from mtasts_deploy.verify.drift import drift as compare
+    from mtasts_deploy.verify.run import verify
+
+    if prometheus is not None:
+        _spare(prometheus)
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
+    deployment = session.deployment(looking)
+    survey, _ = deployment.survey(Selection(domains=tuple(domains or ())))
+    wanted = [plan.domain for plan in survey.plan.domains]
+    known, problems = deployment.declared(wanted)
+    session.messages.findings(problems)
+    seen = verify(wanted, adapters.eyes(looking, deployment.clock, smtp=smtp), declared=known, parallelism=parallelism)
+    report = compare(seen, survey.plan.domains, known)
+    session.output.drifted(report)
+    if prometheus is not None:
+        save(prometheus, metrics(report).encode())
+    return report.exit_code
+
+
+def _spare(path: Path) -> None:
+    """Raise `UsageError` (MTS908) where the metrics would take the place of something else, or cannot be written."""
+    from mtasts_deploy.output.prometheus import FIRST
+
+    if not path.parent.is_dir():
+        raise unwritable(path, "there is no such directory")
+    if path.is_file() and (begin := path.read_bytes()[: len(FIRST)]) and begin != FIRST.encode():
+        raise unwritable(path, "what is there is no file of metrics of ours")
