@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mtasts_deploy.cli import options
 from mtasts_deploy.cli.session import Session, command
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
@@ -15,12 +16,15 @@ from mtasts_deploy.errors import UsageError
 def status(
     session: Session,
     domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
+    resolver: options.Resolver = None,
+    connect_to: options.ConnectTo = None,
 ) -> int:
     """Show what is live, what senders may hold, and what is next."""
     from mtasts_deploy.output.standing import standing
     from mtasts_deploy.plan.selection import Selection
+    from mtasts_deploy.sender.options import Looking
 
-    deployment = session.deployment()
+    deployment = session.deployment(Looking.parse(resolver, None, connect_to or ()))
     survey, book = deployment.survey(Selection(domains=tuple(domains or ())))
     now = survey.plan.created
     settings = deployment.declaration.domains
