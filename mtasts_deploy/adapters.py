@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.hosting.interface import Host
     from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.sender.options import Looking
+    from mtasts_deploy.served_zones import ServedZones
     from mtasts_deploy.state.interface import StateStore
     from mtasts_deploy.verify.look import Eyes
 
@@ -126,3 +127,10 @@ def name_servers(looking: Looking) -> NameServers:
     from mtasts_deploy.sender.dns import Dns
 
     return Dns(looking)
+
+
+def served_zones(looking: Looking) -> ServedZones:
+    """The zones as their name servers give them out."""
+    from mtasts_deploy.served_zones import ServedZones
+
+    return ServedZones(name_servers(looking))

@@ -17,7 +17,7 @@ from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.choices import BEAT, PATIENCE, OnError, OnStale, Stop
 from mtasts_deploy.apply.report import Event, Outcome, Result, Stage, summary_json
 from mtasts_deploy.apply.waves import NONE, Share
-from mtasts_deploy.declaration.model import Confirm, Declaration, DomainSettings, Sts
+from mtasts_deploy.declaration.model import PLUGIN, Confirm, Declaration, DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import MtastsError, Refused, UsageError
 from mtasts_deploy.facts import ZoneName
@@ -105,9 +105,12 @@ class Deployment:
         """The deployment that a declaration describes, looking at the world in this way. Touches nothing yet."""
         base = declaration.directory
         memories = adapters.memories(declaration.providers.values(), declaration.state, base)
+        targets: dict[str, Target] = {name: adapters.target(spec, base, memories.get(name)) for name, spec in declaration.providers.items()}
+        if any(not settings.dns for settings in declaration.domains.values()):
+            targets[PLUGIN] = adapters.served_zones(looking or Looking())
         return cls(
             declaration=declaration,
-            targets={name: adapters.target(spec, base, memories.get(name)) for name, spec in declaration.providers.items()},
+            targets=targets,
             hosts={name: adapters.host(spec, base) for name, spec in declaration.hosts.items()},
             store=adapters.state(declaration.state, base),
             fetcher=lambda: adapters.fetcher(looking or Looking()),
@@ -252,10 +255,12 @@ class Deployment:
         zones = settings.zone
         fixed = zones if isinstance(zones, Mapping) or zones is None else dict.fromkeys(("sts", "tlsrpt", "mx", "address"), zones)
         https = settings.confirm is Confirm.HTTPS
-        public = not settings.by_hand and self.name_servers is not None
+        dns = settings.dns or (PLUGIN,)  # where only octodns-sync knows the provider, the name servers are looked at
+        files = bool(settings.dns) and all(self.declaration.providers[name].local for name in settings.dns)
+        public = not files and self.name_servers is not None
         return Place(
             domain=settings.domain,
-            dns=settings.dns,
+            dns=dns,
             host=settings.host,
             plugin=settings.plugin,
             zones=fixed,

@@ -221,6 +221,7 @@ class World:
 
     def zones_of(self, place: Place) -> frozenset[ZoneName]:
         """The zones that hold a domain's two records, as far as they can be found; only lists of zones are read."""
+        self._find_zones([place])
         asked = _Asked(place, self)
         names = (place.domain.sts_record, place.domain.tlsrpt_record)
         return frozenset(zone for name in names for _, zone in asked.names[name])

@@ -7,6 +7,8 @@
         config: mta-sts.yaml
         # take the place of our records that stand in an earlier source by hand (optional, default false)
         populate_should_replace: false
+        # a domain whose record the ledger does not have, though one may be live: stop (default), or skip where a fence keeps it
+        unknown_domains: stop
     validators:
       mtasts-zone:
         class: mtasts_deploy.octodns_plugin.MtaStsValidator
@@ -135,6 +137,14 @@ class _Deployed:
         settings = self.declared.get(domain)
         return settings.plugin if settings is not None else self.entry(domain).to_publish is not None
 
+    def may_be_live(self, domain: Domain) -> str:
+        """Why a `_mta-sts` record may be live that octodns-sync was not given; empty if none is."""
+        entry = self.entries.get(domain)
+        if entry is None:
+            return "the ledger does not know the domain"
+        live = sorted(known.id for known in entry.ids.values() if known.until is None)
+        return f"the ledger has seen the id {live[0]} live, and has no record to publish" if live else ""
+
     def sts(self, domain: Domain) -> _Ours | None:
         """The `_mta-sts` record whose bytes passed the barrier, as the ledger has it."""
         settings, record = self.declared.get(domain), self.entry(domain).to_publish
@@ -166,12 +176,16 @@ class MtaStsSource(BaseSource):  # type: ignore[misc, unused-ignore]
     SUPPORTS_GEO = False
     SUPPORTS = frozenset({_TXT})
 
-    def __init__(self, id: str, config: str, populate_should_replace: bool = False) -> None:
-        """Raises `PluginError` if the declaration cannot be used. `config` is relative to the current directory."""
+    def __init__(self, id: str, config: str, populate_should_replace: bool = False, unknown_domains: str = "stop") -> None:
+        """Raises `PluginError` if the declaration or an option cannot be used. `config` is relative to the current directory."""
         self.log = logging.getLogger(f"{type(self).__name__}[{id}]")
         self.log.debug("__init__: id=%s, config=%s, populate_should_replace=%s", id, config, populate_should_replace)
         super().__init__(id)
         self.populate_should_replace = populate_should_replace
+        if unknown_domains not in ("stop", "skip"):
+            message = f"`unknown_domains` of {id} is {unknown_domains!r}"
+            raise PluginError(Diagnostic(code="MTS488", message=message, hint="Write stop or skip."))
+        self._skips = unknown_domains == "skip"
         self._deployed = _Deployed(config)
 
     def list_zones(self) -> list[str]:
@@ -181,7 +195,8 @@ class MtaStsSource(BaseSource):  # type: ignore[misc, unused-ignore]
     def populate(self, zone: Any, target: bool = False, lenient: bool = False) -> bool:  # noqa: ARG002
         """Add our records; values of others that an earlier source has at their names stay.
 
-        Raises `PluginError`: the ledger cannot be read, or an earlier source has a record of ours (MTS483).
+        Raises `PluginError`: the ledger cannot be read, an earlier source has a record of ours (MTS483), or a live record might be removed
+        because the ledger has none (MTS488).
         """
         before = len(zone.records)
         for ours in self._ours(zone):
@@ -206,7 +221,14 @@ class MtaStsSource(BaseSource):  # type: ignore[misc, unused-ignore]
         if settings is None:
             self.log.warning("populate: %s is no longer declared; its _mta-sts record stays as it is (MTS415)", domain)
         elif sts is None and settings.sts is Sts.PUBLISH:
+            if not self._skips and self._by_others(zone, domain) is None and (why := self._deployed.may_be_live(domain)):
+                raise PluginError(_would_remove(domain, why))
             self.log.warning("populate: %s has no _mta-sts record to publish yet: run `deploy apply`", domain)
+
+    def _by_others(self, zone: Any, domain: Domain) -> Any:
+        """The record set of an earlier source at the `_mta-sts` name, if a value of ours is in it."""
+        there = _records(zone).get((zone.hostname_from_fqdn(f"{domain.sts_record}."), _TXT))
+        return there if there is not None and any(RecordKind.STS.owns(bridge.raw_value(value)) for value in there.values) else None
 
     def _add(self, zone: Any, ours: _Ours, lenient: bool) -> None:
         name = zone.hostname_from_fqdn(ours.name)
@@ -301,6 +323,15 @@ class MtaStsValidator(ZoneValidator):  # type: ignore[misc, unused-ignore]
             yield from ((name, record) for value in record.values if (name := host(str(value.exchange))) != ".")
         elif address := records.get((key, "A")) or records.get((key, "AAAA")):
             yield str(domain), address
+
+
+def _would_remove(domain: Domain, why: str) -> Diagnostic:
+    return Diagnostic(
+        code="MTS488",
+        message=f"{domain} has no _mta-sts record to publish, and one may be live: {why}",
+        hint="Run `deploy apply` first, with the ledger that earlier runs have written. Where a fence keeps what is live, or nothing can "
+        "be, set `unknown_domains: skip` at this source.",
+    )
 
 
 _LACKING = "a policy in mode enforce that some sender may hold does not name it"

@@ -88,6 +88,7 @@ def deploy(directory: Path, providers: Mapping[str, Mapping[str, Any]], domains:
     domains_by_hand = {domain: replace(settings, by_hand=True) for domain, settings in declaration.domains.items()}
     deployment = Deployment.of(replace(declaration, domains=domains_by_hand))
     deployment.sleep = lambda _: None
+    deployment.name_servers = None  # nor does any name server on port 53
     return deployment
 
 

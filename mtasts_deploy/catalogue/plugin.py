@@ -9,14 +9,9 @@ from mtasts_deploy.catalogue.entry import Entry
 ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         code="MTS480",
-        title="`dns: plugin` without a provider to look at",
-        why="octodns-sync writes the records of this domain, at a time that nobody tells us. An id may be reused, and an old one "
-        "forgotten, only after a look has shown what is live, and the MX records must be read somewhere as well.",
-        fix="Name the provider that octodns-sync writes to beside `plugin`. It is read and never written. For zone files of octoDNS that "
-        "is the directory of the target, not that of the source.",
-        bad="example.com: {dns: plugin}",
-        good="providers: {published: {class: mtasts_deploy.dns.zone_files.ZoneFilesProvider, directory: published}}\n"
-        "domains: {example.com: {dns: [plugin, published]}}",
+        title="Records that octodns-sync writes",
+        why="With `dns: plugin` alone the zone is looked at through its name servers, and cannot be written by `deploy`.",
+        fix="Please report this: no plan should come to such a step.",
     ),
     Entry(
         code="MTS481",
@@ -63,5 +58,17 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         title="This octoDNS knows no validators of zones",
         why="They came with octoDNS 1.18; before it the config cannot name one. octodns-sync stops before it changes anything.",
         fix="Install octoDNS 1.18 or newer, or remove the validator from the octoDNS config.",
+    ),
+    Entry(
+        code="MTS488",
+        title="The ledger has no record to publish where one may be live",
+        why="octodns-sync removes what its sources do not have. The source would have nothing for this domain, because the ledger does not "
+        "know it (it was lost, or this checkout does not have it), or knows a live record that was not handed over yet. Publishing that "
+        "would take a live `_mta-sts` record away. So octodns-sync stops before it changes anything.",
+        fix="Give octodns-sync the ledger that `deploy apply` writes (a shared `state`, or `.mtasts/ledger/` committed). For a new domain "
+        "run `deploy apply` first. Where nothing can be removed (a fence, a zone that was never "
+        "published), set `unknown_domains: skip`.",
+        bad="octodns-sync --doit          (in a checkout without .mtasts/ledger/)",
+        good="deploy apply && octodns-sync --doit",
     ),
 )

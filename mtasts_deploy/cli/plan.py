@@ -13,6 +13,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
 
 if TYPE_CHECKING:
+    from mtasts_deploy.deployment import Deployment
     from mtasts_deploy.plan.model import Plan
     from mtasts_deploy.plan.selection import Lifted, Selection
 
@@ -67,13 +68,17 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", envvar="MTASTS_DETAILED_EXITCODE", help="Exit with 2 if there are changes.")
     ] = False,
+    resolver: options.Resolver = None,
+    connect_to: options.ConnectTo = None,
 ) -> int:
     """Show what would change. Writes nothing, takes no lock."""
     from mtasts_deploy.plan.file import render
+    from mtasts_deploy.sender.options import Looking
 
     if out is not None:
         spare(out)
-    made = _made(session, selection(domain, exclude, shard), lifted(allow), since, everything=everything)
+    deployment = session.deployment(Looking.parse(resolver, None, connect_to or ()))
+    made = _made(deployment, selection(domain, exclude, shard), lifted(allow), since, everything=everything)
     session.output.plan(made)
     if out is not None:
         save(out, render(made, TOOL))
@@ -83,8 +88,7 @@ def plan(
     return exit_code(made, detailed=detailed_exitcode)
 
 
-def _made(session: Session, chosen: Selection, allowed: Lifted, since: str | None, *, everything: bool) -> Plan:
-    deployment = session.deployment()
+def _made(deployment: Deployment, chosen: Selection, allowed: Lifted, since: str | None, *, everything: bool) -> Plan:
     if since is None:
         if everything:
             raise UsageError(Diagnostic(code="MTS901", message="--all goes with --since", hint="Without --since a plan is of all domains."))

@@ -202,7 +202,7 @@ class Assembly:
             group.values = values
             group.by_domain = rules.by_domain(values)
             given = {setting: block for block in (defaults.block, profile.block, own) for setting in block.given}
-            values["by_hand"] = zone_files.issuperset(values["dns"])
+            values["by_hand"] = not values["plugin"] and zone_files.issuperset(values["dns"])
             if "confirm" not in given:
                 values["confirm"] = Confirm.STORAGE if values["by_hand"] else Confirm.HTTPS
             lost = {setting for setting, block in given.items() if setting not in block.values}

@@ -164,10 +164,10 @@ class DomainSettings:
     `max_age` and `ttl` are seconds. `address` is where the policy host is to lead; None where its address records are not managed.
     `mx_zone`: follow the MX records of the zone, beside the patterns in `mx`. `tlsrpt` is None where the record is not managed (what is
     there stays), empty where the one that we published is to go, else the normalised URIs in their order. `dns` are the providers that
-    hold the records; with `plugin`, octodns-sync writes them and these providers are only looked at. `zone` is one zone for all records,
-    or zones by `sts`, `tlsrpt`, `mx` and `address`, or None: found by the longest match. `by_hand`: all its providers are zone files,
-    which somebody ships to the name servers. `where` is the place of the domain's name, `at` has those of its own settings; neither
-    counts in `==`.
+    hold the records; with `plugin`, octodns-sync writes them and these providers are only looked at, or, without
+    any, the name servers themselves. `zone` is one zone for all records, or zones by `sts`, `tlsrpt`, `mx` and `address`, or None: found
+    by the longest match. `by_hand`: all its providers are zone files that `deploy` writes and somebody ships to the name servers.
+    `where` is the place of the domain's name, `at` has those of its own settings; neither counts in `==`.
     """
 
     domain: Domain
@@ -213,4 +213,5 @@ class Declaration:
             all(provider.local for provider in self.providers.values())
             and all(isinstance(host, HostSpec) for host in self.hosts.values())
             and isinstance(self.state, StateSpec)
+            and all(settings.dns for settings in self.domains.values())
         )

@@ -161,10 +161,6 @@ def _dns(value: Any, values: dict[str, Any], faults: list[Fault], names: Names) 
             faults.append(_undefined(path, "MTS150", "provider", name, names.providers))
     values["dns"] = tuple(dict.fromkeys(name for name in listed if name != PLUGIN))
     values["plugin"] = PLUGIN in listed
-    if not values["dns"]:
-        message = "`dns` is only `plugin`: there is no provider in which to look whether octodns-sync has published the records"
-        hint = "Name the provider that octodns-sync writes to beside it, such as [plugin, local]; it is read, never written."
-        faults.append(Fault(path=("dns",), code="MTS480", message=message, hint=hint))
 
 
 def _host(value: Any, values: dict[str, Any], faults: list[Fault], names: Names) -> None:

@@ -137,11 +137,15 @@ def storage_guard(settings: DomainSettings) -> Iterator[Diagnostic]:
     if settings.confirm is Confirm.STORAGE and not settings.by_hand:
         yield Diagnostic(
             code="MTS410",
-            message=f"`confirm: storage` beside the provider {', '.join(settings.dns)}: the record would move before anybody has fetched "
+            message=f"`confirm: storage` beside {_writers(settings)}: the record would move before anybody has fetched "
             "the policy as senders do",
             hint="Remove `confirm`, so that the policy is fetched over HTTPS first.",
             ref="RFC 8461 §8.1",
         )
+
+
+def _writers(settings: DomainSettings) -> str:
+    return "`dns: plugin`" if settings.plugin else f"the provider {', '.join(settings.dns)}"
 
 
 def history_warnings(seen: Observed, plan: Publication, lost: bool) -> Iterator[Diagnostic]:

@@ -53,20 +53,22 @@ class Dns:
                     return reply
         return reply
 
-    def ask_authoritative(self, name: str, kind: str) -> tuple[Reply, ...]:
+    def ask_authoritative(self, name: str, kind: str, *, exists: bool = False) -> tuple[Reply, ...]:
         """What each server of the zone says for itself; empty where no server is known."""
-        authority = self.authority(name)
+        authority = self.authority(name, exists=exists)
         return tuple(self._ask_patiently(server, name, kind) for server in authority.servers)
 
     def txt(self, name: str) -> Reply:
         """The TXT values at a name, as the resolver sees them. For a name that exists; else ask its zone's servers."""
         return self.ask(name, "TXT")
 
-    def authority(self, name: str) -> Authority:
-        """The zone that holds `name`, with its servers: from the zone of the name above it down the delegations. Remembered."""
+    def authority(self, name: str, *, exists: bool = False) -> Authority:
+        """The zone that holds `name`, with its servers: from the zone of the name above it (or of itself if it certainly `exists`) down
+        the delegations. Remembered.
+        """
         known = self._zones.get(name)
         if known is None or known.problem is not None:
-            known = self._zones[name] = self._find(name)
+            known = self._zones[name] = self._find(name, name if exists else _above(name))
         return known
 
     def addresses(self, name: str, *, known: bool) -> Addresses:
@@ -105,8 +107,7 @@ class Dns:
 
     # --- where a zone is served ---
 
-    def _find(self, name: str) -> Authority:
-        above = _above(name)
+    def _find(self, name: str, above: str) -> Authority:
         reply, apex = self._apex(above)
         if not apex:
             return Authority(problem=_homeless(name, failed(above, reply).message if not reply.answered else f"{above} has no zone"))

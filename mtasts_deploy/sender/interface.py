@@ -27,11 +27,14 @@ class Fetcher(Protocol):
 class NameServers(Protocol):
     """Asks the servers of a zone themselves, past every cache. May be called from several threads."""
 
-    def ask_authoritative(self, name: str, kind: str) -> tuple[Reply, ...]:
+    def ask_authoritative(self, name: str, kind: str, *, exists: bool = False) -> tuple[Reply, ...]:
         """What each server of the zone that holds `name` says for itself; empty where none is known. Never raises."""
 
-    def authority(self, name: str) -> Authority:
-        """The zone that holds `name` with its servers, or why they could not be found. Never raises."""
+    def authority(self, name: str, *, exists: bool = False) -> Authority:
+        """The zone that holds `name` with its servers, or why they could not be found. Never raises.
+
+        Unless the name certainly `exists`, no caching resolver is asked about it: only about the name above.
+        """
 
 
 class Browser(Fetcher, Protocol):

@@ -72,10 +72,15 @@ def test_a_held_lock_is_named(applied: Transcript) -> None:
 
 
 def test_records_are_left_to_octodns_sync(applied: Transcript) -> None:
-    applied.edit("mta-sts.yaml", "defaults: {", "defaults: {dns: [plugin, local], ")
+    applied.edit(
+        "mta-sts.yaml",
+        "defaults: {",
+        "defaults: {dns: [plugin, local], confirm: storage, ",
+    )
+    allowed = [f"--allow=MTS410={name}.example" for name in ("changed", "kept", "new")]
     applied.show("plan")
-    applied.show("apply", "--auto-approve")
-    applied.show("plan")
+    applied.show("apply", "--auto-approve", *allowed)
+    applied.show("plan", *allowed)
     applied.show("status")
     applied.show("history", "new.example")
     applied.compare("plugin")

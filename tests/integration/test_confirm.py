@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,10 @@ from mtasts_deploy.adapters import name_servers
 from mtasts_deploy.apply.book import Book
 from mtasts_deploy.apply.confirm import PATIENCE
 from mtasts_deploy.apply.report import Event, Outcome, Result
+from mtasts_deploy.declaration.load import load
 from mtasts_deploy.deployment import Deployment, Options
 from mtasts_deploy.ledger.model import Entry
+from mtasts_deploy.plan.model import Verdict
 from mtasts_deploy.plan.selection import Lifted
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Detour, Endpoint, Looking
@@ -205,3 +207,43 @@ def test_a_signal_ends_the_wait_for_a_server_that_lags(estate: Estate):
         result = applied(made)
     assert (result.outcomes[EXAMPLE], result.exit_code) == (Outcome.INTERRUPTED, 130)
     assert time.monotonic() - began < 15
+
+
+def plugin_alone(estate: Estate, settings: str = "") -> Deployment:
+    estate.directory.mkdir(exist_ok=True)
+    path = estate.directory / "mta-sts.yaml"
+    path.write_text(f"version: 1\ndomains:\n  example.com: {{dns: plugin, confirm: storage{settings}}}\n")
+    return Deployment.of(load(path, today=date(2026, 1, 5)), _looking(estate.primary, estate.second.port))
+
+
+def test_with_plugin_alone_the_name_servers_are_looked_at_and_nothing_is_written(estate: Estate):
+    before = estate.primary.dump("example.com")
+    with estate.second.serving():
+        [plan] = plugin_alone(estate).plan(lifted=Lifted.parse(["MTS410=example.com"])).domains
+        assert "mx.example.com" in next(line.text for line in plan.lines if line.what == "policy")
+        assert "zone example.com. at plugin" in plan.where
+        result = applied(plugin_alone(estate))
+        assert (result.outcomes[EXAMPLE], result.exit_code) == (Outcome.WAITING, 0)
+        assert estate.primary.dump("example.com") == before
+        ours = Book(plugin_alone(estate).store).entry(EXAMPLE).to_publish
+        assert ours is not None
+        estate.primary.add("example.com", Rrset("_mta-sts", "TXT", 60, (f'"v=STSv1; id={ours.id};"',)))
+        assert applied(plugin_alone(estate)).outcomes[EXAMPLE] is Outcome.UNCONFIRMED, "one of two servers shows it"
+    with estate.second.serving():
+        result = applied(plugin_alone(estate))
+        assert (result.outcomes[EXAMPLE], result.exit_code, codes(result)) == (Outcome.UNCHANGED, 0, [])
+        assert [one.confirmed is not None for one in estate.entry.ids.values()] == [True]
+
+
+def test_with_plugin_alone_a_storage_proof_is_not_enough(estate: Estate):
+    with estate.second.serving():
+        result = plugin_alone(estate).apply()
+    assert result is not None
+    assert result.exit_code == 3
+
+
+def test_with_plugin_alone_an_unreachable_zone_is_not_guessed_about(estate: Estate):
+    made = plugin_alone(estate)
+    made = Deployment.of(made.declaration, Looking(resolver=Endpoint(address="127.0.0.1", port=free_port())))
+    [plan] = made.plan().domains
+    assert (plan.verdict, [finding.code for finding in plan.findings]) == (Verdict.UNKNOWN, ["MTS554"] * len(plan.findings))

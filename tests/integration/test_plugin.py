@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ DECLARATION = """\
 version: 1
 providers:
   published: {class: mtasts_deploy.dns.zone_files.ZoneFilesProvider, directory: published}
-defaults: {dns: [plugin, published], tlsrpt: "mailto:tls@reports.example"}
+defaults: {dns: [plugin, published], tlsrpt: "mailto:tls@reports.example", confirm: storage}
 domains:
   example.com:
   mail.example.com:
@@ -48,7 +49,7 @@ www: {type: A, value: 192.0.2.2}
 """
 FENCE = """\
 providers:
-  mtasts: {class: mtasts_deploy.octodns_plugin.MtaStsSource, config: mta-sts.yaml}
+  mtasts: {class: mtasts_deploy.octodns_plugin.MtaStsSource, config: mta-sts.yaml, unknown_domains: skip}
   published: {class: octodns.provider.yaml.YamlProvider, directory: published, enforce_order: false, escaped_semicolons: true}
 processors:
   fence: {class: mtasts_deploy.octodns_plugin.Fence, config: mta-sts.yaml}
@@ -96,6 +97,12 @@ class Place:
     def sync(self, *options: str) -> Done:
         return self.run("octodns.cmds.sync", "--config-file", "octodns.yaml", *options)
 
+    def first(self) -> None:
+        """Publish the zone as it was before the plugin came: without a word of ours."""
+        self.edit("octodns.yaml", "[config, mtasts]", "[config]")
+        self.synced()
+        self.edit("octodns.yaml", "[config]", "[config, mtasts]")
+
     def synced(self) -> str:
         done = self.sync("--doit")
         assert done.code == 0, done.out
@@ -105,7 +112,9 @@ class Place:
         return self.run("octodns.cmds.validate", "--config-file", "octodns.yaml")
 
     def deploy(self, *arguments: str) -> Done:
-        return self.run("mtasts_deploy", *arguments)
+        """Nothing serves the policies here, so the guard against `confirm: storage` is lifted."""
+        domains = yaml.safe_load((self.directory / "mta-sts.yaml").read_text(encoding="utf-8"))["domains"]
+        return self.run("mtasts_deploy", *arguments, *(f"--allow=MTS410={domain}" for domain in domains))
 
     def applied(self) -> str:
         done = self.deploy("apply", "--auto-approve")
@@ -137,7 +146,7 @@ def place(tmp_path: Path) -> Place:
 @pytest.fixture
 def live(place: Place) -> Place:
     """Applied, published, and seen to be published."""
-    place.synced()
+    place.first()
     place.applied()
     place.synced()
     place.applied()
@@ -152,6 +161,8 @@ def sts(place: Place, domain: str = "example.com") -> str:
 
 
 def test_octodns_sync_publishes_what_the_ledger_says_and_nothing_before_the_barrier_has_passed(place: Place):
+    place.first()
+    assert place.run("mtasts_deploy", "apply", "--auto-approve").code == 3  # the guard is not lifted: looked at, and nothing done
     out = place.synced()
     assert "example.com has no _mta-sts record to publish yet" in out
     assert place.txt("_mta-sts") is None
@@ -169,7 +180,7 @@ def test_octodns_sync_publishes_what_the_ledger_says_and_nothing_before_the_barr
 
 
 def test_once_all_is_live_neither_command_has_anything_to_do(live: Place):
-    assert "2 domains unchanged" in live.deploy("plan").out
+    assert "Plan: 0 to add, 0 to change, 0 to remove. 0 wait, 0 blocked." in live.deploy("plan").out
     before = {path: path.read_bytes() for path in live.directory.rglob("*.json")}
     assert "No changes were planned" in live.synced()
     live.applied()
@@ -203,7 +214,7 @@ def test_a_sub_zone_has_the_records_of_its_domain(place: Place):
     place.edit("octodns.yaml", "zones:\n", "zones:\n  mail.example.com.: {sources: [config, mtasts], targets: [published]}\n")
     place.write("config/mail.example.com.yaml", "'':\n  type: MX\n  value: {exchange: mx1.example.com., preference: 10}\n")
     place.edit("config/example.com.yaml", "mail:\n  type: MX\n  value: {exchange: mx1.example.com., preference: 10}\n", "")
-    place.synced()
+    place.first()
     place.applied()
     place.synced()
     assert place.txt("_mta-sts") == sts(place)
@@ -213,7 +224,7 @@ def test_a_sub_zone_has_the_records_of_its_domain(place: Place):
 
 
 def test_a_record_written_by_hand_stops_the_zone_at_its_place_or_gives_way(place: Place):
-    place.synced()
+    place.first()
     place.applied()
     place.edit("config/example.com.yaml", "www:", "_mta-sts: {type: TXT, values: [foreign, v=STSv1\\; id=2026\\;]}\nwww:")
     done = place.sync("--doit")
@@ -230,7 +241,9 @@ def test_a_record_written_by_hand_stops_the_zone_at_its_place_or_gives_way(place
 
 
 @pytest.mark.parametrize("tool", ["sync", "validate"])
-def test_two_sts_values_fail_the_zone_with_file_and_line(place: Place, tool: str):
+def test_two_sts_values_fail_the_zone_with_file_and_line(live: Place, tool: str):
+    place = live
+    before = place.published()
     place.edit("config/example.com.yaml", "www:", "_mta-sts.other: {type: TXT, values: [v=STSv1\\; id=1\\;, v=STSv1\\; id=2\\;]}\nwww:")
     done = place.sync("--doit") if tool == "sync" else place.validate()
     assert done.code != 0
@@ -238,7 +251,7 @@ def test_two_sts_values_fail_the_zone_with_file_and_line(place: Place, tool: str
         r"_mta-sts\.other\.example\.com: MTS301: 2 TXT values begin with `v=STSv1;`.*\(.*config/example\.com\.yaml, line \d+, column \d+\)",
         done.out,
     )
-    assert not place.published()
+    assert place.published() == before
 
 
 def test_a_bad_tlsrpt_record_fails_the_zone(place: Place):
@@ -270,17 +283,31 @@ def test_a_new_mx_host_that_no_served_policy_covers_fails_the_zone_until_the_pol
     assert live.sync("--doit").code != 0, "the old id may be in caches for its TTL of one hour"
 
 
+def test_a_lost_ledger_stops_octodns_sync_before_it_removes_the_live_record(live: Place):
+    before = live.published()
+    shutil.rmtree(live.directory / ".mtasts")
+    done = live.sync("--doit")
+    assert done.code != 0
+    assert "MTS488: example.com has no _mta-sts record to publish, and one may be live: the ledger does not know the domain" in done.out
+    assert live.published() == before
+    live.run("mtasts_deploy", "apply", "--auto-approve")  # the ledger begins anew: it has seen the record, and no policy is proved
+    done = live.sync("--doit")
+    assert done.code != 0
+    assert "has seen the id" in done.out
+    assert live.published() == before
+
+
 def test_the_fence_loses_no_record_of_a_zone_that_others_own(place: Place):
-    place.synced()
+    place.first()
     place.applied()
     place.write("octodns.yaml", FENCE)
     place.edit("published/example.com.yaml", "www:", "_mta-sts.other:\n  type: TXT\n  value: v=STSv1\\; id=1\\;\nwww:")
     before = place.published()
     out = place.synced()
-    assert "Creates=2, Updates=0, Deletes=0" in out
+    assert "Creates=4, Updates=0, Deletes=0" in out
     after = place.published()
     assert {name: record for name, record in after.items() if name in before} == before
-    assert set(after) - set(before) == {"_mta-sts", "_mta-sts.mail"}
+    assert set(after) - set(before) == {"_mta-sts", "_mta-sts.mail", "_smtp._tls", "_smtp._tls.mail"}
     assert "type: NS" in (place.directory / "published" / "example.com.yaml").read_text(encoding="utf-8")
     assert "No changes were planned" in place.synced()
 

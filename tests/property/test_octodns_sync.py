@@ -16,9 +16,10 @@ from tests.deployments import EXAMPLE, Sandbox
 from tests.watcher import Watcher
 from tests.worlds import Failure
 
-A = "domains:\n  example.com: {dns: [plugin, local]}\n"
-B = "domains:\n  example.com: {dns: [plugin, local], max_age: 2w}\n"
-C = "domains:\n  example.com: {dns: [plugin, local], max_age: 3w}\n"
+BY_HAND = 'dns: [plugin, local], confirm: storage, allow: [{code: MTS410, until: "2099-01-01", why: test}]'
+A = f"domains:\n  example.com: {{{BY_HAND}}}\n"
+B = f"domains:\n  example.com: {{{BY_HAND}, max_age: 2w}}\n"
+C = f"domains:\n  example.com: {{{BY_HAND}, max_age: 3w}}\n"
 
 
 class Story:

@@ -37,10 +37,10 @@ class Names:
         values = known.get((name, kind), ())
         return Reply(name=name, kind=kind, server="here", outcome=Outcome.FOUND if values else Outcome.NO_NAME, values=values)
 
-    def ask_authoritative(self, name: str, kind: str) -> tuple[Reply, ...]:
+    def ask_authoritative(self, name: str, kind: str, *, exists: bool = False) -> tuple[Reply, ...]:
         return ()
 
-    def authority(self, name: str) -> Authority:
+    def authority(self, name: str, *, exists: bool = False) -> Authority:
         return Authority()
 
 

@@ -16,8 +16,9 @@ from mtasts_deploy.plan.model import Action, Barrier, HandOver, PutPolicy, Verdi
 from tests.deployments import EXAMPLE, Sandbox, zone
 from tests.worlds import Failure, broken
 
-A = "domains:\n  example.com: {dns: [plugin, local]}\n"
-B = "domains:\n  example.com: {dns: [plugin, local], max_age: 2w}\n"
+BY_HAND = 'dns: [plugin, local], confirm: storage, allow: [{code: MTS410, until: "2099-01-01", why: test}]'
+A = f"domains:\n  example.com: {{{BY_HAND}}}\n"
+B = f"domains:\n  example.com: {{{BY_HAND}, max_age: 2w}}\n"
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_a_slow_octodns_sync_that_publishes_an_earlier_id_is_counted(sandbox: Sa
     sandbox.declare(B)
     sandbox.apply()
     late = handed(sandbox)
-    sandbox.declare("domains:\n  example.com: {dns: [plugin, local], max_age: 3w}\n")
+    sandbox.declare(f"domains:\n  example.com: {{{BY_HAND}, max_age: 3w}}\n")
     sandbox.apply()
     sandbox.clock.pass_(days=2)
     sandbox.apply()
@@ -172,7 +173,7 @@ def test_a_live_id_of_ours_is_kept_when_octodns_sync_takes_over_and_back(sandbox
 
 def test_another_ttl_is_handed_over_with_the_same_id_and_what_the_provider_makes_of_it_is_no_wait(sandbox: Sandbox):
     first = live(sandbox)
-    sandbox.declare("domains:\n  example.com: {dns: [plugin, local], ttl: 600}\n")
+    sandbox.declare(f"domains:\n  example.com: {{{BY_HAND}, ttl: 600}}\n")
     assert [type(step) for step in sandbox.one().steps] == [Barrier, HandOver]
     sandbox.apply()
     assert handed(sandbox) == ToPublish(id=first, ttl=600)
@@ -198,12 +199,12 @@ def test_a_first_publication_that_was_handed_over_is_withdrawn_by_mode_none(sand
 
 def test_the_tlsrpt_record_is_waited_for_only(sandbox: Sandbox):
     live(sandbox)
-    sandbox.declare("domains:\n  example.com: {dns: [plugin, local], tlsrpt: 'mailto:a@example.org'}\n")
+    sandbox.declare(f"domains:\n  example.com: {{{BY_HAND}, tlsrpt: 'mailto:a@example.org'}}\n")
     plan = sandbox.one()
     assert (plan.verdict, [type(step) for step in plan.steps]) == (Verdict.WAITING, [Wait])
     sandbox.target.set_txt("_smtp._tls.example.com", "v=TLSRPTv1; rua=mailto:a@example.org", ttl=60)
     assert sandbox.one().verdict is Verdict.UNCHANGED
-    sandbox.declare("domains:\n  example.com: {dns: [plugin, local], tlsrpt: false}\n")
+    sandbox.declare(f"domains:\n  example.com: {{{BY_HAND}, tlsrpt: false}}\n")
     assert [step.text for step in sandbox.one().steps if isinstance(step, Wait)] == [
         "octodns-sync removes the _smtp._tls record when it runs next"
     ]
@@ -213,7 +214,7 @@ def test_the_tlsrpt_record_is_waited_for_only(sandbox: Sandbox):
 
 def test_a_zone_with_two_writers_is_refused_for_all_its_domains_whichever_are_asked_for(sandbox: Sandbox):
     sandbox.target.contents |= zone("example.net", "mx.example.net")
-    sandbox.declare("domains:\n  example.com: {dns: [plugin, local]}\n  sub.example.com:\n  example.net:\n")
+    sandbox.declare(f"domains:\n  example.com: {{{BY_HAND}}}\n  sub.example.com:\n  example.net:\n")
     plans = {str(plan.domain): plan for plan in sandbox.plan().domains}
     assert plans["example.net"].acts
     for name in ("example.com", "sub.example.com"):
@@ -223,7 +224,7 @@ def test_a_zone_with_two_writers_is_refused_for_all_its_domains_whichever_are_as
     result = sandbox.apply()
     assert result.exit_code == 3
     assert EXAMPLE not in sandbox.host.files
-    sandbox.declare("domains:\n  example.com: {dns: [plugin, local]}\n  sub.example.com: {sts: elsewhere}\n")
+    sandbox.declare(f"domains:\n  example.com: {{{BY_HAND}}}\n  sub.example.com: {{sts: elsewhere}}\n")
     assert sandbox.plan().domains[0].acts, "a domain of which nothing is written is no writer"
 
 

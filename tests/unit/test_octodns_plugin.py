@@ -81,8 +81,8 @@ def txt(made: Zone) -> dict[str, tuple[list[str], int]]:
     return {record.name: ([str(value) for value in record.values], record.ttl) for record in made.records if record._type == "TXT"}
 
 
-def populated(config: str, made: Zone, **options: bool) -> Zone:
-    MtaStsSource("mtasts", config, **options).populate(made, lenient=True)
+def populated(config: str, made: Zone, *, replacing: bool = False, unknown: str = "stop") -> Zone:
+    MtaStsSource("mtasts", config, populate_should_replace=replacing, unknown_domains=unknown).populate(made, lenient=True)
     return made
 
 
@@ -104,9 +104,28 @@ def test_the_record_is_that_of_the_ledger_and_its_id_is_not_computed(config: str
     }
 
 
-def test_before_the_first_apply_there_is_no_sts_record_and_the_log_says_so(config: str, caplog: pytest.LogCaptureFixture):
+def test_before_the_barrier_there_is_no_sts_record_and_the_log_says_so(config: str, caplog: pytest.LogCaptureFixture):
+    remember(config, example_com=saw(UNSEEN, Look(mx=("mx1.example.com",), mx_ttl=3600), START))
     assert set(txt(populated(config, zone()))) == {"_smtp._tls"}
     assert "example.com has no _mta-sts record to publish yet: run `deploy apply`" in caplog.text
+
+
+def test_a_domain_that_the_ledger_does_not_know_stops_octodns_sync_unless_something_keeps_what_is_live(config: str):
+    with pytest.raises(PluginError, match=r"MTS488: example\.com has no _mta-sts record to publish.*the ledger does not know the domain"):
+        populated(config, zone())
+    assert set(txt(populated(config, zone(), unknown="skip"))) == {"_smtp._tls"}
+    with pytest.raises(PluginError, match="unknown_domains"):
+        populated(config, zone(), unknown="yes")
+
+
+def test_a_live_record_that_was_not_handed_over_yet_stops_octodns_sync_unless_an_earlier_source_has_it(config: str):
+    remember(config, example_com=saw(UNSEEN, Look(ids=(("2026", 300),), bodies=(ENFORCE,), mx=("mx1.example.com",), single=True), START))
+    with pytest.raises(PluginError, match=r"MTS488.*the ledger has seen the id 2026 live"):
+        populated(config, zone())
+    with pytest.raises(PluginError, match="MTS488"):
+        populated(config, zone(("_mta-sts", "TXT", "foreign")))
+    kept = txt(populated(config, zone(("_mta-sts", "TXT", "v=STSv1\\; id=2026\\;"))))
+    assert kept["_mta-sts"] == (["v=STSv1\\; id=2026\\;"], 300)
 
 
 def test_only_the_zone_that_owns_a_name_has_the_record(config: str):
@@ -133,7 +152,7 @@ def test_values_of_others_at_our_name_stay_and_ours_by_hand_stop_the_zone(config
     with pytest.raises(PluginError) as raised:
         populated(config, zone(("_mta-sts", "TXT", ["foreign", "v=STSv1\\; id=1\\;"])))
     assert "MTS483: another source of the zone has a v=STSv1 value at _mta-sts.example.com, which mtasts publishes" in str(raised.value)
-    made = populated(config, zone(("_mta-sts", "TXT", ["foreign", "v=STSv1\\; id=1\\;"])), populate_should_replace=True)
+    made = populated(config, zone(("_mta-sts", "TXT", ["foreign", "v=STSv1\\; id=1\\;"])), replacing=True)
     assert txt(made)["_mta-sts"][0] == ["foreign", f"v=STSv1\\; id={ID}\\;"]
 
 
@@ -259,7 +278,7 @@ def planned(config: str, target: Target, *sources: tuple[str, str, object], leni
     """The changes that octodns-sync would make, as its manager calls everything."""
     fence = Fence("fence", config)
     assert isinstance(fence, BaseProcessor)
-    desired = fence.process_source_zone(populated(config, zone(*sources)), sources=[], lenient=lenient)
+    desired = fence.process_source_zone(populated(config, zone(*sources), unknown="skip"), sources=[], lenient=lenient)
     plan = target.plan(desired, processors=[fence], lenient=lenient)
     plan = fence.process_plan(plan, sources=[], target=target, lenient=lenient)
     return {} if plan is None else {change.record.name: change for change in plan.changes}

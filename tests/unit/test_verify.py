@@ -70,10 +70,10 @@ class Net:
             return found
         return self._reply(name, kind, found, "resolver")
 
-    def ask_authoritative(self, name: str, kind: str) -> tuple[Reply, ...]:
+    def ask_authoritative(self, name: str, kind: str, *, exists: bool = False) -> tuple[Reply, ...]:
         return tuple(self._reply(name, kind, found, server) for server, found in self.own.items())
 
-    def authority(self, name: str) -> Authority:
+    def authority(self, name: str, *, exists: bool = False) -> Authority:
         return Authority(zone="example.com", servers=tuple(self.own))
 
     def _reply(self, name: str, kind: str, found: Any, server: str) -> Reply:
