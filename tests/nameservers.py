@@ -240,12 +240,12 @@ class PowerDns(Server):
         }
 
     def add(self, zone: str, rrset: Rrset) -> None:
-        for attempt in range(50):
+        for attempt in range(400):
             try:
                 self.call("PATCH", f"zones/{zone}.", {"rrsets": [{**_rrset(zone, rrset), "changetype": "REPLACE"}]})
                 return
             except OSError as error:  # its SQLite database is locked by another writer
-                if " 500 " not in str(error) or attempt == 49:
+                if " 500 " not in str(error) or attempt == 399:
                     raise
                 time.sleep(0.05)
 

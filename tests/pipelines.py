@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,9 @@ class Forge:
     def log(self) -> list[str]:
         return git(self.remote, "log", "--format=%s", "main").splitlines()
 
-    def github(self, workflow: str, job: str, branch: str = "main", needs: Job | None = None, **event: str) -> Job:
+    def github(
+        self, workflow: str, job: str, branch: str = "main", needs: Job | None = None, event: Mapping[str, str] | None = None
+    ) -> Job:
         """Run one job of a workflow on a fresh clone."""
         definition = yaml.safe_load(workflow)["jobs"][job]
         here = self.clone(branch)
@@ -150,7 +153,8 @@ class Forge:
             "github.base_ref": "main",
             "github.ref_name": branch,
             "github.event.pull_request.number": "7",
-            **event,
+            "vars.MTA_STS_FILES_ONLY": "true",  # nothing of a scratch repository is public
+            **(event or {}),
         }
         for step in definition["steps"]:
             if "uses" in step:

@@ -41,7 +41,7 @@ class Pace:
     ) -> None:
         """`in_flight`: calls under way at a time where the limit does not say.
 
-        `faults_pass`: an HTTP 5xx of this provider may be a busy moment, and is tried again.
+        `faults_pass`: an HTTP 5xx or SERVFAIL of this provider may be a busy moment, and is tried again.
         """
         self.in_flight = limit.max_in_flight or in_flight
         self._passing = trouble.WORTH_RETRYING | ({trouble.Kind.BROKEN.value} if faults_pass else set())

@@ -29,9 +29,9 @@ class Reuse(Enum):
 class Known:
     """One class. `options` are those that we set where the block does not; `min_ttl` is in seconds, 0 where the provider takes any.
 
-    `extra` is the name of our extra that installs it, empty where none is needed. `faults_pass`: an HTTP 5xx of it may be a busy moment and
-    is tried again like throttling. `in_flight` calls go on at a time and `per_second` requests begin in a second (None: any number) where
-    the user sets no limits; the rates are those that the vendors publish.
+    `extra` is the name of our extra that installs it, empty where none is needed. `faults_pass`: an HTTP 5xx or SERVFAIL of it may be a
+    busy moment and is tried again like throttling. `in_flight` calls go on at a time and `per_second` requests begin in a second (None:
+    any number) where the user sets no limits; the rates are those that the vendors publish.
     """
 
     extra: str = ""
@@ -50,8 +50,9 @@ _RFC2136: Final = Known(
     extra="bind",
     guarantee=_ATOMIC,
     reuse=Reuse.WORKER,
-    notes="One UPDATE a zone, all or nothing. Reads by zone transfer, so the key needs that right too. It cannot list zones: "
-    "the zone of a name is asked for by its SOA record.",
+    faults_pass=True,
+    notes="One UPDATE a zone, all or nothing. Reads by zone transfer, so the key needs that right too; BIND answers SERVFAIL to more than "
+    "`transfers-out` of them at a time, and that is tried again. It cannot list zones: the zone of a name is asked for by its SOA record.",
 )
 
 PROVIDERS: Final[Mapping[str, Known]] = MappingProxyType(

@@ -65,8 +65,9 @@ class Pipeline:
         self._found(tally_line(report), [*report.findings, *(finding for one in report.domains for finding in one.findings)])
 
     def drifted(self, report: DriftReport) -> None:
-        """What is not as it should be."""
-        self._found(drift_line(report), [finding for one in report.domains for finding in one.findings])
+        """What is not as it should be, and why something could not be looked at."""
+        findings = [finding for one in report.domains for finding in (*one.findings, *(one.report.findings if one.unknown else ()))]
+        self._found(drift_line(report), findings)
 
     def examined(self, checks: Sequence[Check]) -> None:
         """What is wrong with the environment."""

@@ -110,6 +110,17 @@ def test_from_a_pull_request_over_the_merge_to_drift_and_back(forge: Forge) -> N
     assert forge.installed[0] == f"install --quiet mtasts-deploy[route53]=={__version__}"
 
 
+def test_the_nightly_look_as_a_sender_fails_where_nothing_can_be_seen(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
+    applied(forge)
+    monkeypatch.setenv("MTASTS_RESOLVER", "127.0.0.1:1")
+    monkeypatch.setenv("MTASTS_TIMEOUT", "1s")
+    job = forge.github(NIGHTLY, "drift", event={"vars.MTA_STS_FILES_ONLY": ""})
+    compared, looked = job.steps[-2:]
+    assert (compared.code, looked.code) == (0, 1)
+    assert "::error file=mta-sts.yaml," in looked.output
+    assert "Traceback" not in looked.output
+
+
 def test_a_plan_whose_world_has_moved_is_refused_and_a_comment_says_what_moved(forge: Forge) -> None:
     assert forge.github(APPLY, "plan").code == 0
     change(forge, "zones/kept.example.yaml", "mx2", "mx9")
@@ -176,7 +187,7 @@ def gitlab(job: str) -> str:
 
 def test_gitlab_plans_applies_and_looks_at_night(forge: Forge) -> None:
     env = {"CI": "true", "CI_SERVER_HOST": "gitlab.example", "CI_PROJECT_PATH": "owner/repository", "CI_COMMIT_BRANCH": "main"}
-    env["MTA_STS_PUSH_TOKEN"] = "PUSH"
+    env |= {"MTA_STS_PUSH_TOKEN": "PUSH", "MTA_STS_FILES_ONLY": "true"}
     here = forge.clone()
     git(forge.remote, "config", "receive.advertisePushOptions", "true")
     done = shell(gitlab("mta-sts plan"), here, **env)

@@ -141,7 +141,7 @@ def test_of_two_providers_one_that_failed_is_finished_by_the_next_apply(server: 
         deployment = deploy(tmp_path / "d", blocks, "  twin.test: {dns: [dns, second], max_age: 2w}\n")
         target = deployment.targets["second"]
 
-        def broken(zone: ZoneName, changes: object) -> None:
+        def broken(zone: ZoneName, changes: object, prove: object) -> None:
             from mtasts_deploy.diagnostics import Diagnostic
 
             raise ProviderError(Diagnostic(code="MTS477", message="500"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from mtasts_deploy.apply.report import Outcome
 from mtasts_deploy.diagnostics import Severity
 from mtasts_deploy.facts import Address
+from mtasts_deploy.ledger import ways
 from mtasts_deploy.ledger.events import digits_of
+from mtasts_deploy.plan import planner
 from mtasts_deploy.plan.model import Action, PutPolicy, PutRecords, Verdict
 from tests.deployments import EXAMPLE, Sandbox
 from tests.worlds import Failure, MemoryHost
@@ -226,3 +229,30 @@ def test_a_run_that_dies_anywhere_leaves_every_way_right_and_the_next_ones_finis
     assert b"max_age: 1209600" in live.hosts["cdn"].files[EXAMPLE]
     assert live.live_id()
     assert not live.problems
+
+
+def ways_close_at_once(patch: pytest.MonkeyPatch) -> None:
+    gone = ways.gone
+    patch.setattr(ways, "gone", lambda way, now: replace(gone(way, now), until=now))
+
+
+def bytes_change_with_the_address(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(planner, "_can_move", lambda seen, plan, part: False)
+    led = planner._led
+    patch.setattr(
+        planner,
+        "_led",
+        lambda settings, seen, entry, move, part: led(
+            settings, seen, entry, replace(move, put=move.put and replace(move.put, moves=False), copy=None), part
+        ),
+    )
+
+
+@pytest.mark.parametrize("plant", [ways_close_at_once, bytes_change_with_the_address])
+def test_a_planted_bug_is_seen_by_the_sender(live: Moving, plant, monkeypatch: pytest.MonkeyPatch):
+    plant(monkeypatch)
+    live.declared("cdn", "new.example.net", ", max_age: 2w")
+    for _ in range(3):
+        live.apply()
+        live.clock.pass_(seconds=1)
+    assert live.problems
