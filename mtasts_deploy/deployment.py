@@ -66,7 +66,7 @@ class Options:
     """How a run goes."""
 
     on_error: OnError = OnError.CONTINUE
-    parallelism: int = 10
+    parallelism: int = 32
     lock_timeout: timedelta = timedelta()
     barrier_timeout: timedelta = PATIENCE
     command: str = "deploy apply"

@@ -92,7 +92,7 @@ def deploy(directory: Path, providers: Mapping[str, Mapping[str, Any]], domains:
     return deployment
 
 
-def applied(deployment: Deployment, parallelism: int = 10) -> Result:
+def applied(deployment: Deployment, parallelism: int = 32) -> Result:
     """Apply it; the result."""
     result = deployment.apply(options=Options(parallelism=parallelism))
     assert result is not None

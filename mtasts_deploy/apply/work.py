@@ -62,7 +62,7 @@ class Tools:
     patience: timedelta = PATIENCE
     ticks: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
-    parallelism: int = 10
+    parallelism: int = 32
     rollback: bool = False
     plan: str = ""
 

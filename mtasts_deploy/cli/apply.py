@@ -46,7 +46,7 @@ def apply(
     ] = "continue",
     wave: options.Wave = None,
     max_failures: options.MaxFailures = "0",
-    parallelism: options.Parallelism = 10,
+    parallelism: options.Parallelism = 32,
     lock_timeout: options.LockTimeout = "0",
     barrier_timeout: options.BarrierTimeout = "10m",
     timeout: options.Timeout = "1m",
@@ -95,7 +95,7 @@ def rollback(
         list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="Names or globs; by default what the last run changed.")
     ] = None,
     auto_approve: options.AutoApprove = False,
-    parallelism: options.Parallelism = 10,
+    parallelism: options.Parallelism = 32,
     lock_timeout: options.LockTimeout = "0",
     barrier_timeout: options.BarrierTimeout = "10m",
     timeout: options.Timeout = "1m",

@@ -62,7 +62,15 @@ Allowed = Annotated[
 ]
 AutoApprove = Annotated[bool, typer.Option("--auto-approve", help="Do not ask.")]
 Parallelism = Annotated[
-    int, typer.Option("--parallelism", min=1, max=100, metavar="N", envvar="MTASTS_PARALLELISM", help="How many domains at a time.")
+    int,
+    typer.Option(
+        "--parallelism",
+        min=1,
+        max=100,
+        metavar="N",
+        envvar="MTASTS_PARALLELISM",
+        help="How many domains at a time; what a provider may take is `limits`.",
+    ),
 ]
 Wave = Annotated[
     str | None,
