@@ -155,7 +155,7 @@ def story() -> Iterator[Story]:
         yield Story(network=network, servers=servers, made=made, sender=sender, receiver=receiver)
 
 
-def testing_is_published_and_mail_is_delivered(story: Story) -> None:
+def a_policy_in_testing_is_published_and_mail_is_delivered(story: Story) -> None:
     story.declare("testing")
     code, said = story.deploy("apply", "--auto-approve")
     assert code == 0, said
@@ -266,7 +266,7 @@ def following_the_zone_repairs_it(story: Story) -> None:
 
 def test_the_whole_story(story: Story):
     """One test, as each chapter begins where the one before has ended."""
-    testing_is_published_and_mail_is_delivered(story)
+    a_policy_in_testing_is_published_and_mail_is_delivered(story)
     enforce_waits_until_the_certificate_of_the_mx_host_is_right(story)
     enforce_is_published_and_mail_is_delivered_over_verified_tls(story)
     made = story.made
