@@ -180,19 +180,20 @@ def replace_file(
     _settle(path, dir_fd)
 
 
-def append_to(path: str, data: bytes, *, dir_fd: int | None = None) -> None:
-    """Add to the end of a file that nobody else writes, made if missing. On an error nothing of `data` stays. Not flushed to the disk."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NOFOLLOW, 0o666, dir_fd=dir_fd)
+def open_to_append(path: str, *, dir_fd: int | None = None) -> int:
+    """A descriptor for `append`, of a file that is made if missing; the caller closes it."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _NOFOLLOW, 0o666, dir_fd=dir_fd)
+
+
+def append(fd: int, data: bytes) -> None:
+    """Add to the end of a file that nobody else writes. On an error nothing of `data` stays. Not flushed to the disk."""
+    size = os.fstat(fd).st_size
     try:
-        size = os.fstat(fd).st_size
-        try:
-            _write_all(fd, data)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.ftruncate(fd, size)
-            raise
-    finally:
-        os.close(fd)
+        _write_all(fd, data)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.ftruncate(fd, size)
+        raise
 
 
 def remove_file(path: str, *, dir_fd: int | None = None) -> None:

@@ -34,6 +34,7 @@ def drift(
     from mtasts_deploy.output.prometheus import metrics
     from mtasts_deploy.plan.selection import Selection
     from mtasts_deploy.verify.drift import drift as compare
+    from mtasts_deploy.verify.memory import remember
     from mtasts_deploy.verify.run import verify
 
     if prometheus is not None:
@@ -47,6 +48,7 @@ def drift(
     seen = verify(wanted, adapters.eyes(looking, deployment.clock, smtp=smtp), declared=known, parallelism=parallelism)
     report = compare(seen, survey.plan.domains, known)
     session.output.drifted(report)
+    remember(deployment.store, seen.domains)
     if prometheus is not None:
         save(prometheus, metrics(report).encode())
     return report.exit_code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,28 +11,71 @@ from mtasts_deploy.cli.session import Session, command
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
 
+if TYPE_CHECKING:
+    from mtasts_deploy.deployment import Deployment
+    from mtasts_deploy.rfc.names import Domain
+    from mtasts_deploy.sender.options import Looking
+
 
 @command()
 def status(
     session: Session,
     domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
+    max_age: Annotated[
+        str | None,
+        typer.Option(
+            "--max-age", metavar="TIME", envvar="MTASTS_MAX_AGE", help="Look as senders do if the last look is older: 0, 30m, 24h."
+        ),
+    ] = None,
+    parallelism: options.Parallelism = 20,
+    timeout: options.Timeout = "1m",
     resolver: options.Resolver = None,
+    ca_file: options.CaFile = None,
     connect_to: options.ConnectTo = None,
 ) -> int:
-    """Show what is live, what senders may hold, and what is next."""
+    """Show what is live, what senders may hold, and what is next.
+
+    With what the last `verify`, `drift` or `status --max-age` has seen of it.
+    """
+    from dataclasses import replace
+    from datetime import timedelta
+
     from mtasts_deploy.output.standing import standing
     from mtasts_deploy.plan.selection import Selection
-    from mtasts_deploy.sender.options import Looking
+    from mtasts_deploy.verify.memory import recall
 
-    deployment = session.deployment(Looking.parse(resolver, None, connect_to or ()))
+    limit = None if max_age is None else timedelta(seconds=options.seconds("--max-age", max_age))
+    looking = options.looking(resolver, ca_file, connect_to, timeout)
+    deployment = session.deployment(looking)
     survey, book = deployment.survey(Selection(domains=tuple(domains or ())))
     now = survey.plan.created
     settings = deployment.declaration.domains
-    standings = [
-        standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.readable(plan.domain), now) for plan in survey.plan.domains
-    ]
+    looks = recall(deployment.store)
+    if limit is not None:
+        old = [plan.domain for plan in survey.plan.domains if plan.domain not in looks or not looks[plan.domain].fresh(now, limit)]
+        _look_again(session, deployment, old, looking, parallelism)
+        looks = recall(deployment.store)
+    standings = []
+    for plan in survey.plan.domains:
+        one = standing(settings[plan.domain], plan, survey.seen.get(plan.domain), book.readable(plan.domain), now)
+        standings.append(replace(one, look=looks.get(plan.domain)))
     session.output.status(standings, survey.plan.strays)
     return 1 if survey.plan.summary().unknown else 0
+
+
+def _look_again(session: Session, deployment: Deployment, domains: list[Domain], looking: Looking, parallelism: int) -> None:
+    """See these domains as senders do, and remember it."""
+    from mtasts_deploy import adapters
+    from mtasts_deploy.verify.memory import remember
+    from mtasts_deploy.verify.run import verify
+
+    if not domains:
+        return
+    known, problems = deployment.declared(domains)
+    session.messages.findings(problems)
+    report = verify(domains, adapters.eyes(looking, deployment.clock, smtp=True), declared=known, parallelism=parallelism)
+    session.messages.findings(report.findings)
+    remember(deployment.store, report.domains)
 
 
 @command()

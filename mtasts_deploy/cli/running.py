@@ -85,7 +85,8 @@ class Running:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = [(number, signal.signal(number, self._signalled)) for number in _SIGNALS]
+            heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # `nohup` means it
+            self._before = [(number, signal.signal(number, self._signalled)) for number in heard]
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

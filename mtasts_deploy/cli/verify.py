@@ -14,6 +14,7 @@ from mtasts_deploy.errors import DeclarationError
 
 if TYPE_CHECKING:
     from mtasts_deploy.rfc.names import Domain
+    from mtasts_deploy.state.interface import StateStore
     from mtasts_deploy.verify.policies import Declared
 
 
@@ -42,12 +43,13 @@ def verify(
     from mtasts_deploy import adapters
     from mtasts_deploy.deployment import utc_now
     from mtasts_deploy.verify.file import render
+    from mtasts_deploy.verify.memory import remember
     from mtasts_deploy.verify.run import verify as look
 
     if out is not None:
         spare(out)
     looking = options.looking(resolver, ca_file, connect_to, timeout)
-    wanted, declared = _wanted(session, domains or [])
+    wanted, declared, store = _wanted(session, domains or [])
     if session.err.terminal:
         session.messages.begin(len(wanted))
     report = look(
@@ -59,6 +61,8 @@ def verify(
     )
     session.messages.end()
     session.output.verified(report)
+    if store is not None:
+        remember(store, (one for one in report.domains if one.domain in declared))
     if out is not None:
         save(out, render(report, TOOL))
         session.messages.say(f"Saved: {out}")
@@ -73,8 +77,8 @@ def _progress(session: Session, domain: Domain) -> None:
         session.messages.event(Event(stage=Stage.COMMIT, what="looked at", domain=domain))
 
 
-def _wanted(session: Session, names: list[str]) -> tuple[list[Domain], Mapping[Domain, Declared]]:
-    """The domains, with what is declared of them; without a declaration only what is named."""
+def _wanted(session: Session, names: list[str]) -> tuple[list[Domain], Mapping[Domain, Declared], StateStore | None]:
+    """The domains, with what is declared of them, and where that is remembered; without a declaration only what is named."""
     from mtasts_deploy.rfc.names import Domain
 
     wanted = list(dict.fromkeys(Domain.parse(name) for name in names))
@@ -84,8 +88,8 @@ def _wanted(session: Session, names: list[str]) -> tuple[list[Domain], Mapping[D
         # A declaration that is there must be right, and one that is named must be there.
         if not wanted or session.shared.config is not None or any(problem.code != "MTS100" for problem in error.diagnostics):
             raise
-        return wanted, {}
+        return wanted, {}, None
     wanted = wanted or list(deployment.declaration.domains)
     declared, problems = deployment.declared(wanted)
     session.messages.findings(problems)
-    return wanted, declared
+    return wanted, declared, deployment.store

@@ -19,6 +19,7 @@ from mtasts_deploy.plan.horizon import horizon, read_policy
 from mtasts_deploy.plan.model import Plan
 from mtasts_deploy.verify.drift import DomainDrift, DriftReport
 from mtasts_deploy.verify.file import to_json as verification
+from mtasts_deploy.verify.memory import LastLook
 from mtasts_deploy.verify.model import Report
 
 FORMAT_VERSION: Final = 1
@@ -146,8 +147,20 @@ def _standing(one: Standing) -> dict[str, object]:
         "mx_not_covered": list(one.uncovered),
         "old_policy_held_until": _time(one.held_until),
         "tlsrpt": one.tlsrpt,
+        "last_look": None if one.look is None else _look(one.look),
         "next": [{"text": coming.text, "not_before": _time(coming.when)} for coming in one.next],
         "findings": _findings(one.unknown or one.plan.findings),
+    }
+
+
+def _look(look: LastLook) -> dict[str, object]:
+    return {
+        "at": _time(look.at),
+        "verdict": look.delivery.value,
+        "why": look.why,
+        "smtp": look.smtp,
+        "policy_host_certificate_ends": _time(look.policy_host_ends),
+        "mx_certificate_ends": _time(look.mx_ends),
     }
 
 

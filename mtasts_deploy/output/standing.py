@@ -15,6 +15,7 @@ from mtasts_deploy.observe import Observed
 from mtasts_deploy.plan.horizon import covers, may_be_held, read_policy
 from mtasts_deploy.plan.model import Action, DomainPlan, Verdict, Wait
 from mtasts_deploy.rfc.policy import Mode, Policy, PolicyId
+from mtasts_deploy.verify.memory import LastLook
 
 
 class IdState(Enum):
@@ -42,7 +43,7 @@ class Standing:
 
     `declared` and `live` are modes (None: no policy is declared, or served); `mx` are the live MX hosts, `uncovered` those that the served
     policy does not name; `held_until` is the time until which some sender may apply another policy than the served one (None: none can);
-    `unknown` says what could not be observed.
+    `unknown` says what could not be observed, `look` what senders were last seen to do.
     """
 
     plan: DomainPlan
@@ -57,6 +58,7 @@ class Standing:
     tlsrpt: bool = False
     next: tuple[Next, ...] = ()
     unknown: tuple[Diagnostic, ...] = ()
+    look: LastLook | None = None
 
 
 def standing(settings: DomainSettings, plan: DomainPlan, seen: Observed | None, stored: Entry | None, now: datetime) -> Standing:

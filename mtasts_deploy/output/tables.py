@@ -12,6 +12,7 @@ from mtasts_deploy.output.standing import IdState, Standing
 from mtasts_deploy.output.text import counted, further, listed, plain
 from mtasts_deploy.plan.horizon import horizon, read_policy
 from mtasts_deploy.plan.wording import duration, moment, policy_text, short_id
+from mtasts_deploy.verify.memory import LastLook
 
 _HEADER = ("DOMAIN", "MODE", "ID", "MX", "OLD POLICY HELD UNTIL")
 _GAP = "  "
@@ -74,6 +75,8 @@ def _id(one: Standing) -> str:
 
 
 def _below(one: Standing) -> Iterator[str]:
+    if one.look is not None:
+        yield from _looked(one.look)
     for finding in one.unknown:
         yield f"  ? {finding.code} {plain(finding.message)}"
         yield from (f"      {text}" for text in further(finding))
@@ -82,6 +85,15 @@ def _below(one: Standing) -> Iterator[str]:
     for coming in one.next:
         when = "" if coming.when is None else f" {moment(coming.when)} or later:"
         yield f"  next:{when} {plain(coming.text)}"
+
+
+def _looked(look: LastLook) -> Iterator[str]:
+    """What senders were last seen to do, and for how long certificates were good then."""
+    yield f"  senders: {look.delivery.value}, {plain(look.why)} ({moment(look.at)})"
+    ends = [("policy host", look.policy_host_ends), ("MX", look.mx_ends)]
+    said = [f"{what} {counted((when - look.at).days, 'day')}" for what, when in ends if when is not None]
+    if said:
+        yield f"  certificates: {', '.join(said)}"
 
 
 def history_lines(past: Past) -> Iterator[str]:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import stat
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -14,10 +15,11 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import StateConflict, StateError
 from mtasts_deploy.files import (
     Trouble,
-    append_to,
+    append,
     directory_below,
     lock_file,
     open_directory,
+    open_to_append,
     read_file,
     refuse_links,
     remove_file,
@@ -55,6 +57,8 @@ class DirectoryState:
         self._root = str(root)
         self._shown = shown
         self._tidied: set[tuple[str, ...]] = set()
+        self._logs: dict[str, int] = {}
+        self._turn = threading.Lock()
 
     def read(self, key: str) -> Stored | None:
         """The object, or None. Raises `StateError`."""
@@ -97,11 +101,17 @@ class DirectoryState:
     def append(self, key: str, data: bytes) -> None:
         """Add to the end of an object that only this run writes. Not flushed to the disk: it is an audit trail. Raises `StateError`."""
         folders, name = _split(key)
-        with self._explained("write", key), self._opened() as root, directory_below(root, folders, create=True) as folder:
-            append_to(name, data, dir_fd=folder)
+        with self._explained("write", key), self._turn:
+            if key not in self._logs:
+                with self._opened() as root, directory_below(root, folders, create=True) as folder:
+                    self._logs[key] = open_to_append(name, dir_fd=folder)
+            append(self._logs[key], data)
 
     def flush(self) -> None:
-        """Nothing: nothing is kept back."""
+        """Close what was appended to: nothing is kept back, but the files stay open from line to line."""
+        with self._turn:
+            while self._logs:
+                os.close(self._logs.popitem()[1])
 
     def location(self, key: str) -> str:
         """Where that object is, for people: its path as they see it."""

@@ -245,6 +245,18 @@ def test_what_others_change_is_drift(story: Story):
     assert (code, "MTS581" in said) == (2, True), said
 
 
+def test_status_shows_the_last_look_and_looks_again_only_if_it_is_old(story: Story):
+    code, said = story.deploy("status")
+    assert "  senders: refuse, the policy does not name the MX host mx2.example.test" in said, said
+    story.servers.change("example.test", "@", "MX", "10 mx1")
+    code, said = story.deploy("status", "--max-age", "1h")
+    assert (code, "senders: refuse" in said) == (0, True), said
+    code, said = story.deploy("status", "--max-age", "0")
+    assert (code, "senders: deliver, over verified TLS to the MX host mx1.example.test" in said) == (0, True), said
+    assert re.search(r"certificates: policy host (29|30) days?, MX (29|30) days?", said), said
+    story.servers.change("example.test", "@", "MX", "10 mx2")
+
+
 def test_following_the_zone_repairs_it(story: Story):
     story.declare("enforce", "zone")
     code, said = story.deploy("apply", "--auto-approve")

@@ -91,7 +91,7 @@ def test_a_poor_encoding_is_no_error(fresh: Path, encoding: str) -> None:
     assert b"Plan: 7 to add" in done.stdout
 
 
-@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_first_signal_stops_at_a_step_boundary(fresh: Path, signal: str) -> None:
     program = SIGNALLED.format(signals=(signal,))
     done = subprocess.run([sys.executable, "-c", program], cwd=fresh, env=environment(), capture_output=True, text=True, check=False)
@@ -99,6 +99,27 @@ def test_the_first_signal_stops_at_a_step_boundary(fresh: Path, signal: str) -> 
     assert "Stopping at the next step boundary" in done.stderr
     assert "interrupted" in done.stdout
     assert not (fresh / ".mtasts/lock.json").exists()
+    assert deploy(fresh, "apply", "--auto-approve").returncode == 0
+    assert "3 domains unchanged" in deploy(fresh, "plan").stdout
+
+
+@pytest.mark.skipif(shutil.which("nohup") is None, reason="needs nohup")
+def test_what_nohup_has_switched_off_stays_off(fresh: Path) -> None:
+    program = SIGNALLED.format(signals=("SIGHUP",))
+    done = subprocess.run(
+        ["nohup", sys.executable, "-c", program], cwd=fresh, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Apply: 3 done." in done.stdout
+
+
+def test_a_terminal_that_is_closed_stops_the_run_or_not_but_breaks_nothing(fresh: Path) -> None:
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen([*DEPLOY, "apply", "--auto-approve"], cwd=fresh, env=environment(), stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    os.read(ours, 1)
+    os.close(ours)
+    assert child.wait(timeout=60) in (0, 1, 130)
     assert deploy(fresh, "apply", "--auto-approve").returncode == 0
     assert "3 domains unchanged" in deploy(fresh, "plan").stdout
 

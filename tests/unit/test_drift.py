@@ -19,7 +19,9 @@ from mtasts_deploy.plan.model import Action, DomainPlan, Line, Verdict
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import Mode, policy_id
 from mtasts_deploy.sender.names import Outcome, Reply
+from mtasts_deploy.state.directory import DirectoryState
 from mtasts_deploy.verify.drift import DriftReport, drift
+from mtasts_deploy.verify.memory import KEY, recall, remember
 from mtasts_deploy.verify.model import HostSight, RecordSight, Report, Sight
 from mtasts_deploy.verify.policies import Declared
 from mtasts_deploy.verify.verdict import judge
@@ -129,3 +131,21 @@ def test_metrics_are_in_the_text_format(tmp_path: Path):
     assert f"mtasts_looked_timestamp_seconds {int(NOW.timestamp())}\n" in text
     names = [line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")]
     assert set(names) <= {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+
+
+def test_the_last_look_is_remembered_by_domain_and_forgotten_if_it_cannot_be_read(tmp_path: Path):
+    store = DirectoryState(tmp_path / "state", "state")
+    report = judge(sight(), None)
+    assert recall(store) == {}
+    remember(store, [report])
+    look = recall(store)[DOMAIN]
+    assert (look.delivery, look.at, look.policy_host_ends) == (report.delivery, NOW, NOW + timedelta(days=60))
+    assert look.fresh(NOW + timedelta(hours=1), timedelta(hours=1))
+    assert not look.fresh(NOW + timedelta(hours=1, seconds=1), timedelta(hours=1))
+    for data in (b"{}", b"nonsense", b'{"format_version": 2, "looks": {}}', b'{"format_version": 1, "looks": {"example.com": {}}}'):
+        stored = store.read(KEY)
+        assert stored is not None
+        store.write(KEY, data, stored.version)
+        assert recall(store) == {}
+    remember(store, [report])
+    assert DOMAIN in recall(store)
