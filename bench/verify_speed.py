@@ -1,10 +1,10 @@
 """Time `deploy verify --no-smtp` beside checkdmarc's library calls in a thread pool of the same size, on the same local domains.
 
-Everything runs in a network namespace with real ports (root is needed): one BIND and one unbound, one nginx, a CA of our own. Both sides ask
+Everything runs in a network namespace with real ports (root is needed): one BIND and one unbound, one nginx, a CA of our own. Both ask
 the same resolver and fetch from the same nginx; checkdmarc does `check_mta_sts` and `check_smtp_tls_reporting` of each domain, ours also
 asks every name server, the MX hosts' addresses and TLSA records, and judges. Whole processes are timed, in turns.
 
-Reported are wall-clock seconds and their ratio (checkdmarc / ours); the goal is 5. Nothing is asserted.
+Reported are wall-clock seconds and their ratio (checkdmarc / ours); the goal is 5, which is not reached yet. Nothing is asserted.
 
     python bench/verify_speed.py                 # 1,000 domains
     python bench/verify_speed.py --domains 200 --rounds 1
