@@ -129,9 +129,8 @@ def main() -> None:
     parser.add_argument("--parallelism", help="for ours; by default its own default")
     arguments = parser.parse_args()
     options = ["--parallelism", arguments.parallelism] if arguments.parallelism else []
-    print(
-        f"{arguments.zones} zones, {arguments.latency * 1000:.0f} ms, octodns-sync: {WORKERS} workers, apply: {' '.join(options) or 'defaults'}"
-    )
+    how = " ".join(options) or "defaults"
+    print(f"{arguments.zones} zones, {arguments.latency * 1000:.0f} ms, octodns-sync: {WORKERS} workers, apply: {how}")
     print("what                 plan s  apply s  octodns plan s  octodns sync s  plan + apply / plan + sync")
     for what, plan, apply, peer_plan, peer_sync in measure(arguments.zones, arguments.latency, options):
         ratio = (plan + apply) / (peer_plan + peer_sync)
