@@ -24,6 +24,8 @@ APART: Final = 1.0
 """Seconds between them."""
 UNSAID: Final = 3600
 """Seconds for which a shared cache may serve what was there before, where nobody says for how long."""
+ROUNDING: Final = timedelta(seconds=2)
+"""Our notes are in whole seconds, rounded down, and so are the ages that caches reckon with: nginx serves a file for a second too long."""
 SKEW: Final = timedelta(minutes=5)
 """How far our clock may be from that of a host (DESIGN section 8)."""
 _SLOWEST: Final = 10.0  # seconds between two looks at what is wrong
@@ -167,7 +169,7 @@ def fresh_everywhere(aim: Aim, progress: Progress) -> datetime | None:
     seconds = aim.edge_ttl
     if seconds is None:
         seconds = UNSAID if progress.freshness is None else progress.freshness
-    return (aim.read_back or aim.began) + timedelta(seconds=seconds)
+    return (aim.read_back or aim.began) + timedelta(seconds=seconds) + ROUNDING if seconds else None
 
 
 def _caching(progress: Progress, due: datetime) -> Diagnostic:

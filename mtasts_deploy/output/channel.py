@@ -57,6 +57,19 @@ class Channel:
         """Write one line."""
         self.write(text + "\n")
 
+    def folded(self, text: str, hang: int) -> list[str]:
+        """The text as lines that fit a terminal, those after the first indented by `hang`. Without a terminal one line: what reads a pipe
+        looks for whole lines. Words are not broken.
+        """
+        if not self.terminal or len(text) <= self.width:
+            return [text]
+        import textwrap
+
+        indent = text[: len(text) - len(text.lstrip())]
+        return textwrap.wrap(
+            text.lstrip(), self.width, initial_indent=indent, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
+        )
+
     def write(self, text: str) -> None:
         """Write text as it is, but for secrets."""
         if self._open:

@@ -66,7 +66,8 @@ class Human:
         self._out.line()
         self._out.line(self._out.style(closing_line(report), "bold"))
         for text in afterwards(report):
-            self._out.line(text)
+            for line in self._out.folded(text, 5):
+                self._out.line(line)
         self._out.flush()
 
     def checked(self, report: Checked) -> None:
@@ -152,7 +153,8 @@ class Human:
                 what = ", ".join(f"{line.action.value} {line.what}" for line in domain.unexplained)
                 self._out.line(f"    {'also before':<{_WHAT}}{what}: the world has drifted, or it was never applied")
             for note in domain.notes:
-                self._out.line(f"  {self._out.style(plain(note), 'dim')}")
+                for text in self._out.folded(f"  {plain(note)}", 2):
+                    self._out.line(self._out.style(text, "dim"))
         self._out.line()
 
     def _heading(self, domain: DomainPlan) -> None:
@@ -165,32 +167,42 @@ class Human:
             self._out.line(f"{bold}{' ' * max(room, 2)}{self._out.style(where, 'dim')}")
         else:
             self._out.line(bold)
-            self._out.line(f"  {self._out.style(where, 'dim')}")
+            for text in self._out.folded(f"  {where}", 4):
+                self._out.line(self._out.style(text, "dim"))
 
     def _line(self, action: Action, what: str, text: str) -> None:
         symbol = self._out.style(action.value, _COLOURS[action])
-        self._out.line(f"  {symbol} {what:<{_WHAT}}{plain(text)}".rstrip())
+        first, *rest = self._out.folded(f"  {action.value} {what:<{_WHAT}}{plain(text)}".rstrip(), 4 + _WHAT)
+        for one in (first.replace(f"  {action.value}", f"  {symbol}", 1), *rest):
+            self._out.line(one)
 
     def _not_done(self, domain: DomainPlan) -> None:
         """What a blocked domain would change: not counted, and not to be taken for something that happens."""
         for line in domain.lines:
             if line.action is not Action.KEEP:
-                self._out.line(f"    {'not done':<{_WHAT}}{line.action.value} {line.what} {plain(line.text)}".rstrip())
+                text = f"    {'not done':<{_WHAT}}{line.action.value} {line.what} {plain(line.text)}".rstrip()
+                for one in self._out.folded(text, 6 + _WHAT):
+                    self._out.line(one)
 
     def _waits(self, domain: DomainPlan) -> None:
         for step in domain.steps:
             if isinstance(step, Wait):
                 until = f" until {moment(step.until)}" if step.until is not None else ""
-                self._out.line(f"    {'wait':<{_WHAT}}{step.what}{until}: {plain(step.text)}")
+                for text in self._out.folded(f"    wait         {step.what}{until}: {plain(step.text)}", 4 + _WHAT):
+                    self._out.line(text)
                 if step.code:
                     self._out.line(f"    {'':<{_WHAT}}lifted by --allow {step.code}={domain.domain}")
 
     def _finding(self, finding: Diagnostic, mark: str, indent: str = "  ", about: str = "") -> None:
         colour = "red" if mark in "!?" else "yellow"
         place = "" if finding.where is None else f"{finding.where}: "
-        self._out.line(f"{indent}{self._out.style(f'{mark} {finding.code}', colour)} {plain(about + place + finding.message)}")
+        head = f"{mark} {finding.code}"
+        first, *rest = self._out.folded(f"{indent}{head} {plain(about + place + finding.message)}", len(indent) + 4)
+        for line in (first.replace(head, self._out.style(head, colour), 1), *rest):
+            self._out.line(line)
         for text in further(finding):
-            self._out.line(f"{indent}    {text}")
+            for line in self._out.folded(f"{indent}    {text}", len(indent) + 6):
+                self._out.line(line)
 
     def _page(self, page: Page) -> None:
         self._out.line(self._out.style(f"{page.code}: {page.title}", "bold"))

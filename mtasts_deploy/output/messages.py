@@ -72,7 +72,9 @@ class TextMessages:
         with self._turn:
             self._clear()
             if not self._quiet:
-                self._err.line(text)
+                for paragraph in text.splitlines():
+                    for line in self._err.folded(paragraph, 2):
+                        self._err.line(line)
 
     def question(self, text: str) -> None:
         """The beginning of a line."""
@@ -93,10 +95,13 @@ class TextMessages:
             self._shown = False
 
     def _finding(self, finding: Diagnostic) -> None:
-        word = self._err.style(f"{WORDS[finding.severity]} {finding.code}", *_COLOURS[finding.severity])
-        self._err.line(f"{plain(subject(finding))}{word}: {plain(finding.message)}")
+        word = f"{WORDS[finding.severity]} {finding.code}"
+        first, *rest = self._err.folded(f"{plain(subject(finding))}{word}: {plain(finding.message)}", 2)
+        for line in (first.replace(word, self._err.style(word, *_COLOURS[finding.severity]), 1), *rest):
+            self._err.line(line)
         for text in further(finding):
-            self._err.line(f"  {text}")
+            for line in self._err.folded(f"  {text}", 4):
+                self._err.line(line)
 
 
 def _progress(event: Event) -> str:

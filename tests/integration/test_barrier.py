@@ -1,4 +1,4 @@
-"""Whole applies with `confirm: https`: zone files, and an nginx that serves `policies/` (issue 3, "Barrier").
+"""Whole applies with `confirm: https`: zone files, and an nginx that serves `policies/`.
 
 The records move only when every address serves the planned policy to a strict sender; else they stay, and the finding names the cause.
 """

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mtasts_deploy.apply.barrier import Again, Aim, Closed, Decision, Passed, Progress, Watch, decide, watch
+from mtasts_deploy.apply.barrier import ROUNDING, Again, Aim, Closed, Decision, Passed, Progress, Watch, decide, watch
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import Address, Fetched
 from mtasts_deploy.rfc.names import Domain
@@ -109,7 +109,7 @@ def test_the_freshness_of_a_shared_cache_is_waited_out(more: dict[str, Any], aim
     wanted = replace(AIM, **aim, until=START + timedelta(hours=2))
     right = (answer(**CACHED, **more),)
     progress = Progress(right=2)
-    late = START + timedelta(seconds=seconds)
+    late = START + timedelta(seconds=seconds) + (ROUNDING if seconds else timedelta())
     if seconds:
         _, early = decide(wanted, progress, right, late - timedelta(seconds=1))
         assert isinstance(early, Again)
@@ -130,7 +130,7 @@ def test_a_wait_that_is_longer_than_the_patience_ends_at_once_with_its_time():
     decision = decide(AIM, Progress(right=2), (answer(**CACHED, freshness=3600),), START)[1]
     assert codes(decision) == ["MTS532"]
     assert isinstance(decision, Closed)
-    assert "13:00:00 UTC" in decision.findings[0].message
+    assert "13:00:02 UTC" in decision.findings[0].message
 
 
 def test_the_largest_freshness_of_all_answers_counts():
