@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from mtasts_deploy.hosting.interface import Host
     from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.state.interface import StateStore
+    from mtasts_deploy.verify.evidence import Witness
+    from mtasts_deploy.verify.look import Eyes
 
 
 def utc_now() -> datetime:
@@ -80,8 +82,8 @@ class Deployment:
     """A declaration with its adapters. `clock` gives UTC in whole seconds; `sleep` takes seconds, when nothing is under way, `pause` in a
     run. `ticks` are seconds that only grow, `beat` those between two heartbeats of the lock (None: none). `world` remembers the zones that
     were found. `fetcher` makes what fetches policies, at the first run that needs it, `name_servers` what asks them; without it the
-    providers' word has to do. `memories` are saved at the end of a
-    run.
+    providers' word has to do. `eyes` makes what looks at a domain before its policy becomes stricter (None: nobody looks), `evidence` is
+    what was seen elsewhere, by domain. `memories` are saved at the end of a run.
     """
 
     declaration: Declaration
@@ -99,6 +101,8 @@ class Deployment:
     memories: Sequence[ZoneMemory] = ()
     beat: float | None = None
     world: World | None = None
+    eyes: Callable[[], Eyes] | None = None
+    evidence: Mapping[str, Witness] = field(default_factory=dict)
 
     @classmethod
     def of(cls, declaration: Declaration, looking: Looking | None = None) -> Deployment:
@@ -117,6 +121,7 @@ class Deployment:
             memories=tuple(memories.values()),
             beat=BEAT,
             name_servers=lambda: adapters.name_servers(looking or Looking()),
+            eyes=lambda: adapters.eyes(looking or Looking(), utc_now, smtp=True),
         )
 
     def plan(self, selection: Selection | None = None, lifted: Lifted | None = None, since: Declaration | None = None) -> Plan:
@@ -316,11 +321,25 @@ class Deployment:
             blocked(plan_domain(settings, seen[domain], book.readable(domain), now, lifted.for_domain(settings)), stops.get(domain))
             for domain, settings in sorted(chosen.items())
         ]
+        plans = self._gated(plans, seen, lambda domain: lifted.for_domain(chosen[domain]))
         heading = "" if selection.shard is None else f"Shard {selection.shard}."
         findings = tuple(stray(domain) for domain in strays if seen[domain].ids or seen[domain].unknown)
         plan = Plan(domains=guard_shared(plans, self._sharers()), created=now, partial=selection.partial, strays=findings, heading=heading)
         managed = {domain: seen[domain] for domain, settings in chosen.items() if settings.sts is not Sts.ELSEWHERE}
         return Survey(plan=plan, seen=managed, places=places)
+
+    def _gated(
+        self, plans: Sequence[DomainPlan], seen: Mapping[Domain, Observed], lifted: Callable[[Domain], frozenset[str]]
+    ) -> list[DomainPlan]:
+        """The plans, those that make a policy stricter looked at as a sender does."""
+        from mtasts_deploy.plan.gates import tightens
+
+        if self.eyes is None or not any(plan.domain in seen and tightens(plan, seen[plan.domain]) for plan in plans):
+            return list(plans)
+        from mtasts_deploy.verify.gate import gate
+
+        files = {domain for domain, settings in self.declaration.domains.items() if settings.by_hand}
+        return gate(plans, seen, self.eyes, self.evidence, files=files, lifted=lifted)
 
     def _to_take_back(self, book: Book, domains: Sequence[Domain]) -> list[DomainSettings]:
         """The named domains; without any, those that the last run changed."""
@@ -364,16 +383,21 @@ class Deployment:
         now = self.clock()
         stops = self._two_writers(world)
         approved = digest(saved)
+        lifted = {plan.domain: frozenset(plan.lifted) for plan in saved.domains}
+        now_made = [
+            blocked(plan_domain(settings, seen[domain], book.readable(domain), now, lifted[domain]), stops.get(domain))
+            for domain in (plan.domain for plan in saved.domains if plan.acts)
+            if (settings := chosen.get(domain)) is not None
+        ]
+        fresh = {plan.domain: plan for plan in self._gated(now_made, seen, lambda domain: lifted[domain])}
         plans: list[DomainPlan] = []
         for plan in saved.domains:
-            settings = chosen.get(plan.domain)
             if not plan.acts:
                 plans.append(plan)
-            elif settings is None:
+            elif plan.domain not in fresh:
                 plans.append(undeclared(plan))
             else:
-                fresh = plan_domain(settings, seen[plan.domain], book.readable(plan.domain), now, frozenset(plan.lifted))
-                plans.append(checked(plan, blocked(fresh, stops.get(plan.domain)), book.readable(plan.domain), approved))
+                plans.append(checked(plan, fresh[plan.domain], book.readable(plan.domain), approved))
         return Survey(
             plan=Plan(domains=guard_shared(plans, self._sharers()), created=saved.created, partial=saved.partial, strays=saved.strays),
             seen=seen,

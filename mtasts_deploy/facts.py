@@ -234,6 +234,14 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SenderLook:
+    """What a sender sees of a domain that is about to have a stricter policy: its policy host, and each MX host at each address."""
+
+    fetched: tuple[Fetched, ...] = ()
+    probes: Mapping[str, tuple[Probed, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveMx:
     """The union of the MX hosts of all providers; without any, the domain itself (`implicit`, RFC 5321 §5.1).
 

@@ -211,4 +211,28 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         "same address is served from elsewhere now, `--allow MTS423=DOMAIN` goes on without it.",
         ref="RFC 8461 §8.1",
     ),
+    Entry(
+        code="MTS430",
+        title="A stricter policy, while senders would not deliver",
+        why="Before a domain goes to `enforce`, names fewer hosts or asks to be remembered for longer, its policy host and every MX host "
+        "are looked at as a sender does, at every address. One of them fails: mail to it would be refused, or the policy could not be had. "
+        + _STAYS,
+        fix="Mend what the message names. `deploy verify` shows everything that is wrong. `--allow MTS430=DOMAIN` goes on all the same.",
+        ref="RFC 8461 §8.4",
+    ),
+    Entry(
+        code="MTS431",
+        title="A stricter policy, and nobody could look",
+        why="Missing evidence is not evidence: port 25 cannot be reached from this machine, or DNS gave no answer. " + _STAYS,
+        fix="Run `deploy verify --out evidence.json` where mail is sent from, and give the file to `plan` and `apply` with `--evidence`: "
+        "it counts for 24 hours, if MX hosts and their addresses are the same. `--allow MTS431=DOMAIN` goes on without.",
+        ref="RFC 8461 §8.4",
+    ),
+    Entry(
+        code="MTS432",
+        title="A stricter policy, and nobody has looked",
+        why="All DNS providers of the domain are zone files, which somebody ships: `plan` and `apply` open no socket for it.",
+        fix="Run `deploy verify` before you ship the zones.",
+        ref="RFC 8461 §8.4",
+    ),
 )

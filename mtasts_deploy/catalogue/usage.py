@@ -126,6 +126,12 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         fix="Compare with a revision whose declaration was valid, or plan without `--since`.",
     ),
     Entry(
+        code="MTS918",
+        title="A file of evidence cannot be read",
+        why="Evidence is what `deploy verify --out` has written. Without it the checks of this machine alone count.",
+        fix="Make it anew: `deploy verify --out evidence.json`, with the same version of the tool.",
+    ),
+    Entry(
         code="MTS920",
         title="`--resolver` is no IP address with a port",
         why="A name would need a resolver itself.",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mtasts_deploy.cli import options
-from mtasts_deploy.cli.plan import lifted, read_plan, selection
+from mtasts_deploy.cli.plan import lifted, read_plan, read_witness, selection
 from mtasts_deploy.cli.session import Session, command
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
@@ -49,6 +49,7 @@ def apply(
     parallelism: options.Parallelism = 10,
     lock_timeout: options.LockTimeout = "0",
     barrier_timeout: options.BarrierTimeout = "10m",
+    evidence: options.Evidence = None,
     timeout: options.Timeout = "1m",
     resolver: options.Resolver = None,
     ca_file: options.CaFile = None,
@@ -72,7 +73,9 @@ def apply(
     run = replace(run, waves=parse_waves("--wave", wave) if wave else (), max_failures=parse_share("--max-failures", max_failures))
     looking = options.looking(resolver, ca_file, connect_to, timeout)
     saved = None if plan_file is None else read_plan(plan_file)
-    running = Running(session, session.deployment(looking), "Apply")
+    deployment = session.deployment(looking)
+    deployment.evidence = read_witness(evidence)
+    running = Running(session, deployment, "Apply")
     if saved is not None:
         running.proposed(saved)
     with running:

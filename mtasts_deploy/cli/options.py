@@ -125,6 +125,18 @@ BarrierTimeout = Annotated[
 ]
 
 
+Evidence = Annotated[
+    Path | None,
+    typer.Option(
+        "--evidence",
+        metavar="FILE",
+        envvar="MTASTS_EVIDENCE",
+        help="What `verify --out` wrote where port 25 is open; counts for 24 hours.",
+        show_default=False,
+    ),
+]
+
+
 def looking(resolver: str | None, ca_file: Path | None, connect_to: Iterable[str] | None, timeout: str) -> Looking:
     """How the world is looked at. Raises `UsageError` (MTS911, MTS920 to MTS922)."""
     from mtasts_deploy.sender.options import Looking

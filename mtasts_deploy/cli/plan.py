@@ -13,9 +13,12 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mtasts_deploy.deployment import Deployment
     from mtasts_deploy.plan.model import Plan
     from mtasts_deploy.plan.selection import Lifted, Selection
+    from mtasts_deploy.verify.evidence import Witness
 
 
 def selection(domain: list[str] | None, exclude: list[str] | None, shard: str | None = None) -> Selection:
@@ -46,6 +49,15 @@ def read_plan(path: Path) -> Plan:
     return parse(data, str(path))
 
 
+def read_witness(path: Path | None) -> Mapping[str, Witness]:
+    """The evidence of `--evidence`; none without it. Raises `UsageError` (MTS918)."""
+    if path is None:
+        return {}
+    from mtasts_deploy.verify.evidence import read_evidence
+
+    return read_evidence(path)
+
+
 @command()
 def plan(
     session: Session,
@@ -68,16 +80,22 @@ def plan(
     detailed_exitcode: Annotated[
         bool, typer.Option("--detailed-exitcode", envvar="MTASTS_DETAILED_EXITCODE", help="Exit with 2 if there are changes.")
     ] = False,
+    evidence: options.Evidence = None,
+    timeout: options.Timeout = "1m",
     resolver: options.Resolver = None,
+    ca_file: options.CaFile = None,
     connect_to: options.ConnectTo = None,
 ) -> int:
-    """Show what would change. Writes nothing, takes no lock."""
+    """Show what would change. Writes nothing, takes no lock.
+
+    Before a policy becomes stricter, its policy host and its MX hosts are looked at as senders do.
+    """
     from mtasts_deploy.plan.file import render
-    from mtasts_deploy.sender.options import Looking
 
     if out is not None:
         spare(out)
-    deployment = session.deployment(Looking.parse(resolver, None, connect_to or ()))
+    deployment = session.deployment(options.looking(resolver, ca_file, connect_to, timeout))
+    deployment.evidence = read_witness(evidence)
     made = _made(deployment, selection(domain, exclude, shard), lifted(allow), since, everything=everything)
     session.output.plan(made)
     if out is not None:

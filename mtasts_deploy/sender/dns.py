@@ -40,6 +40,7 @@ class Dns:
         """The resolver of `looking`, else those of the system. Its detours count for addresses at port 53, if that port is named."""
         self._looking = looking
         self._zones: dict[str, Authority] = {}
+        self._tops: dict[str, tuple[str, tuple[str, ...]]] = {}
         self._silent: dict[str, tuple[int, float]] = {}
         self._resolvers: tuple[Endpoint, ...] = () if looking.resolver is None else (looking.resolver,)
 
@@ -108,10 +109,15 @@ class Dns:
     # --- where a zone is served ---
 
     def _find(self, name: str, above: str) -> Authority:
-        reply, apex = self._apex(above)
-        if not apex:
-            return Authority(problem=_homeless(name, failed(above, reply).message if not reply.answered else f"{above} has no zone"))
-        servers = self._addresses_of(self.ask(apex, "NS").values)
+        if (known := self._tops.get(above)) is not None:  # `_mta-sts`, `mta-sts` and `_smtp._tls` are asked about together
+            apex, servers = known
+        else:
+            reply, apex = self._apex(above)
+            if not apex:
+                return Authority(problem=_homeless(name, failed(above, reply).message if not reply.answered else f"{above} has no zone"))
+            servers = self._addresses_of(self.ask(apex, "NS").values)
+            if servers:
+                self._tops[above] = apex, servers
         for _ in range(_DEPTH):
             below = self._delegation(servers, name, apex)
             if below is None:

@@ -27,6 +27,12 @@ def verify(
     """Look at these domains and judge each, so many at a time; `seen` is told when one has been looked at. Never raises for a domain."""
     known = declared or {}
     began = eyes.clock()
+    reports = tuple(judge(sight, known.get(sight.domain)) for sight in sights(domains, eyes, parallelism=parallelism, seen=seen))
+    return Report(at=began, domains=reports, findings=tuple(_blocked(reports)) if _silence(eyes) else ())
+
+
+def sights(domains: Sequence[Domain], eyes: Eyes, *, parallelism: int = 20, seen: Callable[[Domain], None] = lambda _: None) -> list[Sight]:
+    """Look at these domains, so many at a time. Never raises for a domain."""
     with _pool(parallelism) as looks, _pool(2 * parallelism) as probes:
         look = Look(eyes, probes)
 
@@ -35,12 +41,13 @@ def verify(
             seen(domain)
             return sight
 
-        sights = list(looks.map(at, domains))
-    blocked = eyes.prober is not None and not eyes.prober.answered
-    if blocked:
-        sights = [_unsure(sight) for sight in sights]
-    reports = tuple(judge(sight, known.get(sight.domain)) for sight in sights)
-    return Report(at=began, domains=reports, findings=tuple(_blocked(reports)) if blocked else ())
+        found = list(looks.map(at, domains))
+    return [_unsure(sight) for sight in found] if _silence(eyes) else found
+
+
+def _silence(eyes: Eyes) -> bool:
+    """Has no MX host answered at all?"""
+    return eyes.prober is not None and not eyes.prober.answered
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +60,7 @@ class Story:
 
     def deploy(self, *arguments: str) -> tuple[int, str]:
         """The exit code of the program, and all that it has said."""
-        looking = () if arguments[0] in ("plan", "validate") else ("--ca-file", str(self.made.root))
-        done = self.network.deploy(*arguments, *looking, environment={"TSIG_SECRET": self.servers.secret})
+        done = self.network.deploy(*arguments, "--ca-file", str(self.made.root), environment={"TSIG_SECRET": self.servers.secret})
         return done.returncode, done.stdout + done.stderr
 
     def mail(self) -> str:
@@ -156,7 +155,7 @@ def story() -> Iterator[Story]:
         yield Story(network=network, servers=servers, made=made, sender=sender, receiver=receiver)
 
 
-def test_testing_is_published_and_mail_is_delivered(story: Story):
+def a_policy_in_testing_is_published_and_mail_is_delivered(story: Story) -> None:
     story.declare("testing")
     code, said = story.deploy("apply", "--auto-approve")
     assert code == 0, said
@@ -165,9 +164,20 @@ def test_testing_is_published_and_mail_is_delivered(story: Story):
     assert "status=sent" in story.mail()
 
 
-def test_enforce_is_published_and_mail_is_delivered_over_verified_tls(story: Story):
+def enforce_waits_until_the_certificate_of_the_mx_host_is_right(story: Story) -> None:
     story.declare("enforce")
     time.sleep(3)  # one MX TTL, for which the MX set must have been watched
+    story.show(story.made.issue("mx1.example.test", days=(-30, -1)))
+    code, said = story.deploy("plan")
+    assert (code, "MTS430 the policy goes to enforce, but senders would not deliver: mx1.example.test" in said) == (3, True), said
+    code, said = story.deploy("apply", "--auto-approve")
+    assert (code, "MTS430" in said) == (3, True), said
+    assert "status=sent" in story.mail()
+    story.show(story.made.issue("mx1.example.test"))
+
+
+def enforce_is_published_and_mail_is_delivered_over_verified_tls(story: Story) -> None:
+    story.declare("enforce")
     code, said = story.deploy("apply", "--auto-approve")
     assert code == 0, said
     code, said = story.deploy("verify")
@@ -179,21 +189,8 @@ def test_enforce_is_published_and_mail_is_delivered_over_verified_tls(story: Sto
     assert "status=sent" in log
 
 
-Issue = Callable[[Certificates], Path]
-
-
-@pytest.mark.parametrize(
-    ("issue", "code", "reason"),
-    [
-        pytest.param(lambda made: made.issue("mx1.example.test", days=(-30, -1)), "MTS620", "has expired", id="expired"),
-        pytest.param(lambda made: made.issue("www.example.test"), "MTS622", "is not for mx1.example.test", id="other name"),
-        pytest.param(
-            lambda made: made.issue("mx1.example.test", ca=trustme.CA()), "MTS624", "cannot be traced to a trusted CA", id="unknown CA"
-        ),
-    ],
-)
-def test_what_verify_calls_refused_is_deferred_by_postfix(story: Story, issue: Issue, code: str, reason: str):
-    story.show(issue(story.made))
+def what_verify_calls_refused_is_deferred_by_postfix(story: Story, certificate: Path, code: str, reason: str) -> None:
+    story.show(certificate)
     status, said = story.deploy("verify")
     assert (status, code in said) == (1, True), said
     assert re.search(rf"example\.test: refuse: mx1\.example\.test at 127\.0\.0\.3: its certificate {reason}", said), said
@@ -202,13 +199,13 @@ def test_what_verify_calls_refused_is_deferred_by_postfix(story: Story, issue: I
     assert "Server certificate not verified" in log
 
 
-def test_with_the_right_certificate_again_mail_is_delivered(story: Story):
+def with_the_right_certificate_again_mail_is_delivered(story: Story) -> None:
     story.show(story.made.issue("mx1.example.test"))
     assert story.deploy("verify")[0] == 0
     assert "status=sent" in story.mail()
 
 
-def test_an_mx_host_that_the_policy_does_not_name_is_stopped_by_plan_refused_by_verify_and_deferred_by_postfix(story: Story):
+def an_mx_host_that_the_policy_does_not_name_is_stopped_by_plan_refused_by_verify_and_deferred_by_postfix(story: Story) -> None:
     story.declare("enforce", "[mx1.example.test]")
     assert story.deploy("plan")[0] == 0
     story.servers.change("example.test", "@", "MX", "10 mx2")
@@ -225,7 +222,7 @@ def test_an_mx_host_that_the_policy_does_not_name_is_stopped_by_plan_refused_by_
     assert "status=deferred" in log, log
 
 
-def test_what_others_change_is_drift(story: Story):
+def what_others_change_is_drift(story: Story) -> None:
     file = story.network.directory / "www/mta-sts.example.test/.well-known/mta-sts.txt"
     policy = file.read_bytes()
     file.write_bytes(policy.replace(b"86400", b"86401"))
@@ -245,7 +242,7 @@ def test_what_others_change_is_drift(story: Story):
     assert (code, "MTS581" in said) == (2, True), said
 
 
-def test_status_shows_the_last_look_and_looks_again_only_if_it_is_old(story: Story):
+def status_shows_the_last_look_and_looks_again_only_if_it_is_old(story: Story) -> None:
     code, said = story.deploy("status")
     assert "  senders: refuse, the policy does not name the MX host mx2.example.test" in said, said
     story.servers.change("example.test", "@", "MX", "10 mx1")
@@ -257,7 +254,7 @@ def test_status_shows_the_last_look_and_looks_again_only_if_it_is_old(story: Sto
     story.servers.change("example.test", "@", "MX", "10 mx2")
 
 
-def test_following_the_zone_repairs_it(story: Story):
+def following_the_zone_repairs_it(story: Story) -> None:
     story.declare("enforce", "zone")
     code, said = story.deploy("apply", "--auto-approve")
     assert code == 0, said
@@ -265,3 +262,22 @@ def test_following_the_zone_repairs_it(story: Story):
     code, said = story.deploy("verify")
     assert code == 0, said
     assert "Verified TLS connection established to mx2.example.test" in story.mail()
+
+
+def test_the_whole_story(story: Story):
+    """One test, as each chapter begins where the one before has ended."""
+    a_policy_in_testing_is_published_and_mail_is_delivered(story)
+    enforce_waits_until_the_certificate_of_the_mx_host_is_right(story)
+    enforce_is_published_and_mail_is_delivered_over_verified_tls(story)
+    made = story.made
+    for certificate, code, reason in (
+        (made.issue("mx1.example.test", days=(-30, -1)), "MTS620", "has expired"),
+        (made.issue("www.example.test"), "MTS622", "is not for mx1.example.test"),
+        (made.issue("mx1.example.test", ca=trustme.CA()), "MTS624", "cannot be traced to a trusted CA"),
+    ):
+        what_verify_calls_refused_is_deferred_by_postfix(story, certificate, code, reason)
+    with_the_right_certificate_again_mail_is_delivered(story)
+    an_mx_host_that_the_policy_does_not_name_is_stopped_by_plan_refused_by_verify_and_deferred_by_postfix(story)
+    what_others_change_is_drift(story)
+    status_shows_the_last_look_and_looks_again_only_if_it_is_old(story)
+    following_the_zone_repairs_it(story)
