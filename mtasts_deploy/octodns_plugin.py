@@ -107,7 +107,7 @@ class _Deployed:
         """What the ledger has. Raises `PluginError` if it cannot be read: without it live records would be taken for nobody's."""
         book = Book(self._store)
         try:
-            return {domain: book.entry(domain) for domain in map(Domain.parse, book.domains())}
+            return {domain: book.entry(domain) for domain in map(Domain.parse, book.domains(whole=True))}
         except MtastsError as error:
             raise PluginError(*error.diagnostics) from error
 

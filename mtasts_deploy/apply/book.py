@@ -56,15 +56,15 @@ class Book:
         self._dirty.setdefault(key, {}).setdefault(str(domain), self.get(domain))
         self._shard(key)[0].set(str(domain), entry)
 
-    def domains(self) -> Iterator[str]:
-        """Every domain (A-labels) that the ledger knows, as far as it can be read."""
+    def domains(self, *, whole: bool = False) -> Iterator[str]:
+        """Every domain (A-labels) that the ledger knows, as far as it can be read; `whole`: raises `StateError` if not all of it can."""
         for key in self._store.keys("ledger/"):
             if not is_shard(key):
                 continue
             try:
                 shard = self._shard(key)[0]
             except StateError as error:
-                if error.diagnostics[0].code in (CORRUPT, NEWER):
+                if error.diagnostics[0].code in (CORRUPT, NEWER) and not whole:
                     continue
                 raise
             yield from shard

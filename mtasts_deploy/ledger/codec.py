@@ -28,6 +28,7 @@ NEWER: Final = "MTS762"
 Json = Mapping[str, object]
 
 
+@lru_cache(maxsize=65536)
 def shard_of(domain: str) -> str:
     """The key of the shard that holds this domain (A-labels)."""
     return f"ledger/{hashlib.sha256(domain.encode()).hexdigest()[:2]}.json"

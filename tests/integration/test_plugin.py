@@ -264,7 +264,10 @@ def test_a_bad_tlsrpt_record_fails_the_zone(place: Place):
 def test_a_new_mx_host_that_no_served_policy_covers_fails_the_zone_until_the_policy_was_first(live: Place):
     host = "      - {exchange: mx1.example.com., preference: 10}\n"
     live.edit(
-        "mta-sts.yaml", "  example.com:\n", '  example.com: {mode: enforce, allow: [{code: MTS411, until: "2099-01-01", why: test}]}\n'
+        "mta-sts.yaml",
+        "  example.com:\n",
+        '  example.com: {mode: enforce, allow: [{code: MTS411, until: "2099-01-01", why: test}, '
+        '{code: MTS431, until: "2099-01-01", why: no mail here}]}\n',
     )
     live.applied()
     live.synced()
