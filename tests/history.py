@@ -1,5 +1,5 @@
-"""Everything that the Internet may have seen of a domain: which id could be read when, which bytes could be fetched meanwhile, which
-hosts were promised delivery. What no sender may ever be left with is asked of this history.
+"""Everything that the Internet may have seen of a domain: which id could be read when, which bytes could be fetched meanwhile at which
+address, which hosts were promised delivery. What no sender may ever be left with is asked of this history.
 
 Written from RFC 8461 §3.1, §5.1 and §8.1: an id may be read until its TTL has passed after it was replaced; a sender stores what it
 fetches under the id that it read, or holds.
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from mtasts_deploy.facts import Address
 from tests.senders import World, reading, the_id
+from tests.worlds import START
 
 T = TypeVar("T")
 
@@ -74,22 +76,52 @@ class History:
     world: World
     moment: int = 0
     ids: list[Stay[str | None]] = field(default_factory=list)
-    files: list[Stay[bytes | None]] = field(default_factory=list)
+    leads: list[Stay[Address]] = field(default_factory=list)
+    files: dict[str, list[Stay[bytes | None]]] = field(default_factory=dict)
     promised: list[Promised] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    fetched: Stay[bytes | None] | None = None
+    fetched: dict[str, Stay[bytes | None]] = field(default_factory=dict)
     read: list[Stay[str | None] | Stay[bytes | None] | Promised] = field(default_factory=list)
+    now: datetime = START
 
     def look(self, now: datetime, *, tool: bool) -> None:
         """What changed since the last call was changed by the tool, or by others."""
         self.moment += 1
+        self.now = now
+        (address,), kept = self.world.address()
+        self._changed(self.leads, address, now, tool, kept)
+        for host in self.world.hosts.values():
+            body = host.files.get(self.world.domain)
+            if self._changed(self.files.setdefault(host.name, []), body, now, tool, 0) and tool and body is None:
+                self._check_removal(host.name)
         values, ttl = self.world.txt()
-        id_, body = the_id(values), self.world.body()
-        if self._changed(self.files, body, now, tool, 0) and tool:
-            self._check_file(now)
+        id_ = the_id(values)
         if self._changed(self.ids, id_, now, tool, ttl) and tool and id_ is not None:
             self._check_push(id_)
         self._check_order()
+
+    @property
+    def reached(self) -> list[str]:
+        """The hosts that some sender may be led to now."""
+        return list(dict.fromkeys(self.world.hosts[stay.what].name for stay in self.leads if stay.visible(self.now)))
+
+    @property
+    def served(self) -> list[Stay[bytes | None]]:
+        """What some sender may fetch now."""
+        return [self.files[host][-1] for host in self.reached]
+
+    def fetchable(self) -> list[Stay[bytes | None]]:
+        """Everything that some sender could fetch ever: the time that each file was there and an address led to it."""
+        found = []
+        for lead in self.leads:
+            for file in self.files[self.world.hosts[lead.what].name]:
+                gone = None if lead.until is None else lead.until + timedelta(seconds=lead.ttl)
+                if (file.last is not None and file.last <= lead.first) or (gone is not None and file.since >= gone):
+                    continue
+                until = min((one for one in (file.until, gone) if one is not None), default=None)
+                first, since = max(file.first, lead.first), max(file.since, lead.since)
+                found.append(replace(file, first=first, since=since, until=until))
+        return found
 
     def _changed(self, stays: list[Stay[T]], what: T, now: datetime, tool: bool, ttl: int) -> bool:
         if stays and stays[-1].what == what:
@@ -105,9 +137,10 @@ class History:
     def reading_zone(self) -> None:
         self.read += [self.ids[-1], *(one for one in self.promised if one.until is None)]
 
-    def fetching(self) -> None:
-        self.fetched = self.files[-1]
-        self.read.append(self.files[-1])
+    def fetching(self, host: str) -> None:
+        if host in self.files:
+            self.fetched[host] = self.files[host][-1]
+            self.read.append(self.files[host][-1])
 
     def written_down(self) -> None:
         """All that was looked at until now is in the ledger."""
@@ -122,7 +155,7 @@ class History:
     def unseen(self, id_: str, body: bytes) -> bool:
         """Has a stranger shown this id, or served these bytes, without a look of the tool?"""
         shown = any(stay.what == id_ and not stay.known for stay in self.ids)
-        return shown or any(stay.what == body and not stay.known for stay in self.files)
+        return shown or any(stay.what == body and not stay.known for stay in self.fetchable())
 
     # Promises 1 and 2.
 
@@ -130,7 +163,7 @@ class History:
         """Bytes other than its own that some sender may hold under this id, as far as the tool could know."""
         for stay in self.ids:
             if stay.what == id_ and stay.known:
-                for file in self.files:
+                for file in self.fetchable():
                     if file.what is not None and digits(file.what) != id_[:24] and file.known and _met(stay, file):
                         yield file.what
 
@@ -138,22 +171,24 @@ class History:
         others = list(self.other_bytes(id_))
         if others:
             self.problems.append(f"promise 1: id {id_} was written, and senders may hold under it {others}")
-        file = self.files[-1]
-        late = not file.tool and file is not self.fetched
-        if not late and (file.what is None or digits(file.what) != id_[:24]):
-            self.problems.append(f"promise 2: id {id_} was written while {file.what!r} was served")
+        for host in self.reached:
+            file = self.files[host][-1]
+            late = not file.tool and file is not self.fetched.get(host)
+            if not late and (file.what is None or digits(file.what) != id_[:24]):
+                self.problems.append(f"promise 2: id {id_} was written while {file.what!r} was served at {host}")
 
-    def _check_file(self, now: datetime) -> None:
-        if self.files[-1].what is None and any(stay.what is not None and stay.visible(now) and stay.known for stay in self.ids):
-            self.problems.append("promise 2: the file was removed while an id may be visible")
+    def _check_removal(self, host: str) -> None:
+        if host in self.reached and any(stay.what is not None and stay.visible(self.now) and stay.known for stay in self.ids):
+            self.problems.append(f"promise 2: the file at {host} was removed while an id may be visible")
 
     def _check_order(self) -> None:
         """What is served is what the id names, or newer, or a stranger's."""
-        id_, file = self.ids[-1], self.files[-1]
-        if not id_.tool or not file.tool or id_.what is None or file.first >= id_.first:
-            return
-        if file.what is None or digits(file.what) != id_.what[:24]:
-            self.problems.append(f"promise 2: {file.what!r} is served, older than the id {id_.what}")
+        id_ = self.ids[-1]
+        for file in self.served:
+            if not id_.tool or not file.tool or id_.what is None or file.first >= id_.first:
+                continue
+            if file.what is None or digits(file.what) != id_.what[:24]:
+                self.problems.append(f"promise 2: {file.what!r} is served, older than the id {id_.what}")
 
     # Promise 4.
 
@@ -172,9 +207,9 @@ class History:
 
     def unprotect(self, declared: Collection[str]) -> None:
         """Forget the hosts that neither the declaration nor the enforce policy that a stranger serves names."""
-        file = self.files[-1]
-        policy = None if file.tool or file.what is None else reading(file.what)
-        self.promised = [one for one in self.promised if policy is None or one.host in declared or not policy.refuses(one.host)]
+        for file in self.served:
+            policy = None if file.tool or file.what is None else reading(file.what)
+            self.promised = [one for one in self.promised if policy is None or one.host in declared or not policy.refuses(one.host)]
 
     def refused(self, now: datetime) -> Iterator[str]:
         """Which promised hosts some sender may refuse now, also after it has looked again."""
@@ -184,12 +219,10 @@ class History:
 
     def _adopted(self, host: Promised) -> bool:
         """Was it gone before the first look, and what was live then was a stranger's? An adopted enforce policy stays enforce."""
-        return host.until is not None and host.seen is None and any(file.what is not None and not file.tool for file in self.files)
+        return host.until is not None and host.seen is None and any(file.what is not None and not file.tool for file in self.fetchable())
 
     def _why(self, host: Promised, now: datetime) -> Iterator[str]:
-        served = self.files[-1]
-        if _lacks(served, host):
-            yield f"what is served lacks it: {served.what!r}"
+        yield from (f"what is served lacks it: {file.what!r}" for file in self.served if _lacks(file, host))
         for stay in self.ids:
             if not stay.visible(now) or not stay.known_at(host.first):
                 continue
@@ -201,11 +234,11 @@ class History:
     def _lacking(self, id_: str, host: Promised) -> Iterator[bytes | None]:
         for stay in self.ids:
             if stay.what == id_ and stay.known_at(host.first):
-                yield from (file.what for file in self.files if _lacks(file, host) and _met(stay, file))
+                yield from (file.what for file in self.fetchable() if _lacks(file, host) and _met(stay, file))
 
     def _blind(self, host: Promised, now: datetime) -> Iterator[str]:
         """No record can be read: senders keep what they have."""
-        for file in self.files:
+        for file in self.fetchable():
             policy = None if file.what is None else reading(file.what)
             fetched = any(stay.what is not None and (file.last is None or stay.first < file.last) for stay in self.ids)
             if policy is not None and fetched and _lacks(file, host) and now < self._expires(file, policy.lifetime(), host, now):

@@ -64,13 +64,14 @@ class Scene(Sandbox):
         contents = self.target.contents | zone("bad.example", "mx.bad.example")
         self.target = DimTarget(faults=self.faults, contents=contents)
         self.host = DimHost(faults=self.faults)
+        self.hosts = {"local": self.host}
 
     @property
     def deployment(self) -> Deployment:
         return Deployment(
             declaration=declaration(self.text),
             targets={"local": self.target},
-            hosts={"local": self.host},
+            hosts=dict(self.hosts),
             store=self.state,
             clock=self.clock,
             sleep=lambda _: None,

@@ -1,20 +1,22 @@
 """Conforming senders and the resolvers that they ask, written from RFC 8461 §3, §4.1, §5 and §10.2 and from nothing else.
 
-They know the world in memory only through its TXT values, its MX records and its files. Times are UTC, TTLs are seconds.
+They know the world in memory only through its TXT values, its MX records, the address of the policy host and the files at that address. Times are UTC, TTLs are seconds.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any
 
-from mtasts_deploy.facts import NameFacts, ZoneName
+from mtasts_deploy.facts import Address, NameFacts, ZoneName
 from mtasts_deploy.rfc.names import Domain
 from tests.worlds import MemoryHost, MemoryTarget
 
+NOWHERE = Address()
 NEGATIVE_TTL = 3600
 """How long resolvers remember that a name has no TXT record."""
 RAISED = 604800
@@ -73,7 +75,7 @@ class World:
 
     domain: Domain
     target: MemoryTarget
-    host: MemoryHost
+    hosts: Mapping[Address, MemoryHost]
 
     def txt(self) -> tuple[tuple[str, ...], int]:
         """The TXT values at `_mta-sts` and how long they may be cached."""
@@ -85,9 +87,18 @@ class World:
         facts = self._facts(str(self.domain))
         return ((), NEGATIVE_TTL) if facts is None or facts.mx is None else (facts.mx.hosts, facts.mx.ttl)
 
+    def address(self) -> tuple[tuple[Address, ...], int]:
+        """Where the policy host leads and how long that may be cached; `NOWHERE` in a world where that is nobody's business."""
+        facts = self._facts(self.domain.policy_host)
+        return ((NOWHERE,), NEGATIVE_TTL) if facts is None or facts.address is None else ((facts.address.address,), facts.address.ttl)
+
+    def body_at(self, address: Address) -> bytes | None:
+        """What is served there."""
+        return self.hosts[address].files.get(self.domain) if address in self.hosts else None
+
     def body(self) -> bytes | None:
-        """What the policy host serves."""
-        return self.host.files.get(self.domain)
+        """What is served where the policy host leads now."""
+        return self.body_at(self.address()[0][0])
 
     def _facts(self, name: str) -> NameFacts | None:
         return self.target.contents[ZoneName(f"{self.domain}.")].get(name)
@@ -98,7 +109,7 @@ class Resolver:
     """Answers from its cache while an answer may be cached, be it that there is nothing (RFC 2308)."""
 
     world: World
-    cached: dict[str, tuple[tuple[str, ...], datetime]] = field(default_factory=dict)
+    cached: dict[str, tuple[tuple[Any, ...], datetime]] = field(default_factory=dict)
 
     def txt(self, now: datetime) -> tuple[str, ...]:
         return self._ask("txt", self.world.txt, now)
@@ -106,10 +117,14 @@ class Resolver:
     def mx(self, now: datetime) -> tuple[str, ...]:
         return self._ask("mx", self.world.mx, now)
 
+    def body(self, now: datetime) -> bytes | None:
+        """What is served at the address that it knows."""
+        return self.world.body_at(self._ask("address", self.world.address, now)[0])
+
     def copy(self) -> Resolver:
         return Resolver(self.world, dict(self.cached))
 
-    def _ask(self, what: str, world, now: datetime) -> tuple[str, ...]:
+    def _ask(self, what: str, world, now: datetime) -> tuple[Any, ...]:
         known = self.cached.get(what)
         if known is None or now >= known[1]:
             values, ttl = world()
@@ -154,14 +169,14 @@ class Sender:
             if self.extends:
                 self.held = replace(self.held, since=now)
             return
-        self._fetch(id_, now, works, slow)
+        self._fetch(id_, resolver, now, works, slow)
 
     def refresh(self, resolver: Resolver, now: datetime, *, works: bool = True, slow: bool = False) -> None:
         """Before the policy expires, whatever the record says (RFC 8461 §10.2)."""
         if self.extends:
             self.look(resolver, now, works=works, slow=slow)
         elif self.policy(now) is not None and self.held is not None:
-            self._fetch(self.held.id, now, works, slow)
+            self._fetch(self.held.id, resolver, now, works, slow)
 
     def refuses(self, resolver: Resolver, host: str, now: datetime) -> bool:
         """Does it refuse this MX host, also after it has looked for a new id, as it must before it gives up (RFC 8461 §5.1)?"""
@@ -174,8 +189,8 @@ class Sender:
     def copy(self) -> Sender:
         return replace(self)
 
-    def _fetch(self, id_: str, now: datetime, works: bool, slow: bool) -> None:
-        body = self.world.body()
+    def _fetch(self, id_: str, resolver: Resolver, now: datetime, works: bool, slow: bool) -> None:
+        body = resolver.body(now)
         if not works or body is None or reading(body) is None:
             return
         if slow:

@@ -157,7 +157,7 @@ class MemoryHost:
     def read(
         self, domains: Collection[Domain], known: Mapping[Domain, KnownPolicies] | None = None
     ) -> Mapping[Domain, HostedPolicy | Unknown | None]:
-        self.faults("fetch")
+        self.faults(f"fetch {self.name}")
         return {
             domain: HostedPolicy(body=self.files[domain], version=_mark(self.files[domain])) for domain in domains if domain in self.files
         }

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.adversary import Adversary
+from tests.movers import Mover
 
 QUICK = settings(
     max_examples=200,
@@ -20,6 +21,10 @@ QUICK = settings(
 
 def test_no_order_of_events_breaks_a_promise():
     run_state_machine_as_test(Adversary, settings=QUICK)
+
+
+def test_no_order_of_events_and_moves_breaks_a_promise():
+    run_state_machine_as_test(Mover, settings=QUICK)
 
 
 @pytest.mark.long

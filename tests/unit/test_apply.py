@@ -86,8 +86,8 @@ def test_a_rival_upload_between_barrier_and_push_leaves_the_record_unmoved(sandb
 
     def rival(call: str) -> None:
         nonlocal reads
-        reads += call == "fetch"
-        if call == "fetch" and reads == 4:
+        reads += call == "fetch local"
+        if call == "fetch local" and reads == 4:
             sandbox.host.files[EXAMPLE] = b"version: STSv1\nmode: none\nmax_age: 86400\n"
 
     with sandbox.failing(rival):
