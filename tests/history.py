@@ -28,7 +28,7 @@ def digits(body: bytes) -> str:
 @dataclass(eq=False)
 class Stay(Generic[T]):
     """Something was there for a time. `first` and `last` count the moments; `tool`: the tool put it there. `seen`: when the tool had
-    looked at it and had written that down, so that it could know from then on.
+    looked at it and had written that down, so that it could know from then on. `expired`: when the last cache was seen to have lost it.
     """
 
     what: T
@@ -39,6 +39,7 @@ class Stay(Generic[T]):
     last: int | None = None
     until: datetime | None = None
     seen: int | None = None
+    expired: int | None = None
 
     @property
     def known(self) -> bool:
@@ -90,6 +91,9 @@ class History:
         self.now = now
         (address,), kept = self.world.address()
         self._changed(self.leads, address, now, tool, kept)
+        for lead in self.leads:
+            if lead.expired is None and not lead.visible(now):
+                lead.expired = self.moment
         for host in self.world.hosts.values():
             body = host.files.get(self.world.domain)
             if self._changed(self.files.setdefault(host.name, []), body, now, tool, 0) and tool and body is None:
@@ -115,12 +119,13 @@ class History:
         found = []
         for lead in self.leads:
             for file in self.files[self.world.hosts[lead.what].name]:
-                gone = None if lead.until is None else lead.until + timedelta(seconds=lead.ttl)
-                if (file.last is not None and file.last <= lead.first) or (gone is not None and file.since >= gone):
+                if (file.last is not None and file.last <= lead.first) or (lead.expired is not None and file.first >= lead.expired):
                     continue
+                gone = None if lead.until is None else lead.until + timedelta(seconds=lead.ttl)
                 until = min((one for one in (file.until, gone) if one is not None), default=None)
+                last = min((one for one in (file.last, lead.expired) if one is not None), default=None)
                 first, since = max(file.first, lead.first), max(file.since, lead.since)
-                found.append(replace(file, first=first, since=since, until=until))
+                found.append(replace(file, first=first, since=since, until=until, last=last))
         return found
 
     def _changed(self, stays: list[Stay[T]], what: T, now: datetime, tool: bool, ttl: int) -> bool:
