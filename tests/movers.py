@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.report import Result
@@ -67,6 +67,18 @@ class Mover(Adversary):
             return True
         ttl = max((way.ttl for way in entry.ways), default=0)
         return entry.lost is not None and self.clock() < entry.lost + timedelta(seconds=ttl)
+
+    @precondition(lambda self: self.history.ids[-1].tool and self.history.ids[-1].what is not None and self.is_at_home())
+    @rule(kill=NUMBERS)
+    def lose_the_ledger(self, kill):
+        super().lose_the_ledger(kill)
+
+    def is_at_home(self) -> bool:
+        """Does the policy host lead where it is declared to, and nowhere else? A ledger that is lost in a move takes the declared host to be
+        the one that serves; without a fetch over HTTPS nothing tells otherwise.
+        """
+        declared = HOST_AT[next(address for address, place in zip((WEB, CDN, WEB4, CDN6), PLACES, strict=True) if place == self.settings["place"])]
+        return self.history.reached == [declared]
 
     def succeeded(self, result: Result | None, *, alone: bool) -> None:
         """A move brings no new bytes: those of the declaration, and those that an earlier run has put, get their id at the next apply."""

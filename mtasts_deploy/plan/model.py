@@ -209,7 +209,14 @@ class DomainPlan:
     @property
     def moves(self) -> bool:
         """Is it a move: no new bytes, but another host or another address for those that are served?"""
-        return any((isinstance(step, PutPolicy) and step.copy) or (isinstance(step, PutAddress) and step.moves) for step in self.steps)
+        if any((isinstance(step, PutPolicy) and step.copy) or (isinstance(step, PutAddress) and step.moves) for step in self.steps):
+            return True
+        # The bytes are at the new host already, and the address stays: there is nothing but the proof.
+        others = any(
+            isinstance(step, PutPolicy | PutAddress | HandOver) or (isinstance(step, PutRecords) and step.id is not None)
+            for step in self.steps
+        )
+        return not others and any(isinstance(step, Barrier) for step in self.steps)
 
     @property
     def hand_over(self) -> HandOver | None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
-from mtasts_deploy.facts import Address, AddressChange, HostedPolicy, besides
+from mtasts_deploy.facts import Address, AddressChange, HostedPolicy, Unknown, besides
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.observe import Copy, Observed
 from mtasts_deploy.plan.model import Action, AddressSite, Barrier, Line, PutAddress, PutPolicy, Step, Wait
@@ -49,7 +49,13 @@ def move_of(settings: DomainSettings, seen: Observed, entry: Entry, now: datetim
     moves = live and any(one.change.before is not None or len(changes) == len(seen.address) for one in changes)
     put = PutAddress(changes=changes, moves=moves) if changes else None
     copy = next((copy for copy in seen.copies if copy.host == settings.host), None) if live and settings.host != seen.host else None
+    if copy is not None and copy.led and copy.hosted is not None and _same(copy.hosted, seen.hosted):
+        copy = None  # prepared by an earlier run
     return Move(put=put, copy=copy, hold=_hold(settings, seen, entry, put, now), live=live)
+
+
+def _same(one: HostedPolicy | Unknown, other: HostedPolicy | Unknown | None) -> bool:
+    return isinstance(one, HostedPolicy) and isinstance(other, HostedPolicy) and one.body == other.body
 
 
 def _changes(settings: DomainSettings, seen: Observed) -> tuple[AddressSite, ...]:

@@ -161,6 +161,16 @@ def test_the_address_moves_alone(live: Moving):
     assert live.target.address(NAME) == NEW
 
 
+def test_a_host_that_already_has_the_served_bytes_is_moved_to_once(live: Moving):
+    live.hosts["cdn"].files[EXAMPLE] = live.hosts["web"].files[EXAMPLE]
+    live.declared("cdn", "old.example.net")
+    assert [type(step).__name__ for step in live.one().steps] == ["Barrier"]
+    assert live.apply().outcomes[EXAMPLE] in (Outcome.DONE, Outcome.WAITING)
+    assert not live.one().acts, "the next apply has nothing to do"
+    live.declared("cdn", "old.example.net", ", max_age: 2w")
+    assert sorted(step.host for step in live.one().steps if isinstance(step, PutPolicy)) == ["cdn", "web"]
+
+
 def test_the_old_host_must_stay_declared_while_senders_may_be_led_there(live: Moving):
     live.declared("cdn", "new.example.net")
     live.apply()
