@@ -1,6 +1,5 @@
-"""All that can happen (`adversary`), and the policy host moves: two hosts serve, several addresses lead to them, resolvers keep the old ones.
-
-The declared address always leads to the declared host, as an operator would have it.
+"""All that can happen (`adversary`), and the policy host moves: two hosts serve, several addresses lead to them, and resolvers keep the
+old ones. The declared address always leads to the declared host, as an operator would have it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from hypothesis.stateful import precondition, rule
 from mtasts_deploy.apply.choices import OnError
 from mtasts_deploy.apply.report import Result
 from mtasts_deploy.facts import Address
+from mtasts_deploy.plan.model import Verdict
 from tests.adversary import CHANGES, NUMBERS, SETTINGS, Adversary
 from tests.scene import DimHost, Scene, Trouble
 from tests.worlds import MemoryHost
@@ -73,11 +73,17 @@ class Mover(Adversary):
     def lose_the_ledger(self, kill):
         super().lose_the_ledger(kill)
 
+    def stranger_serves(self, body: bytes | None) -> None:
+        """Not while a move is open or asked for: it takes along what is served, also a stranger's."""
+        if self.is_at_home():
+            super().stranger_serves(body)
+
     def is_at_home(self) -> bool:
-        """Does the policy host lead where it is declared to, and nowhere else? A ledger that is lost in a move takes the declared host to be
-        the one that serves; without a fetch over HTTPS nothing tells otherwise.
+        """Does the policy host lead where it is declared to, and nowhere else?
+
+        A ledger that is lost in a move takes the declared host to be the one that serves; without a fetch nothing tells otherwise.
         """
-        declared = HOST_AT[next(address for address, place in zip((WEB, CDN, WEB4, CDN6), PLACES, strict=True) if place == self.settings["place"])]
+        declared = "cdn" if "host: cdn" in str(self.settings["place"]) else "web"
         return self.history.reached == [declared]
 
     def succeeded(self, result: Result | None, *, alone: bool) -> None:
@@ -85,4 +91,5 @@ class Mover(Adversary):
         for _ in range(3):
             if result is not None and result.exit_code == 0 and self.scene.one().acts:
                 result = self.run(self.scene_apply, Trouble()) if alone else None
-        super().succeeded(result, alone=alone)
+        if self.scene.one().verdict is not Verdict.BLOCKED:  # what follows the move may need the operator
+            super().succeeded(result, alone=alone)

@@ -1,6 +1,7 @@
 """Conforming senders and the resolvers that they ask, written from RFC 8461 §3, §4.1, §5 and §10.2 and from nothing else.
 
-They know the world in memory only through its TXT values, its MX records, the address of the policy host and the files at that address. Times are UTC, TTLs are seconds.
+They know the world in memory only through its TXT values, its MX records, the address of the policy host and the files
+at that address. Times are UTC, TTLs are seconds.
 """
 
 from __future__ import annotations

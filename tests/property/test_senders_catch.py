@@ -13,13 +13,15 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from mtasts_deploy import observe
 from mtasts_deploy.apply import prepare, run, work
-from mtasts_deploy.ledger import events
+from mtasts_deploy.ledger import events, ways
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.plan import planner, publication
 from mtasts_deploy.plan.ids import pick_id
 from mtasts_deploy.rfc.policy import PolicyId, policy_id
 from tests.adversary import FILES, Adversary
+from tests.movers import PLACES, Mover
 
 MX2 = "mx2.example.com"
 HUNT = settings(
@@ -218,6 +220,39 @@ CASES = [
 ]
 
 
+def new_bytes_go_only_to_the_declared_host(patch: pytest.MonkeyPatch) -> None:
+    of = observe._Files.of
+    patch.setattr(observe._Files, "of", staticmethod(lambda place, entry, hosts: of(place, None, hosts)))
+    patch.setattr(prepare, "hosts_of", lambda tools, one: (one.place.host,))  # which alone would stop it
+
+
+def an_old_address_is_gone_at_once(patch: pytest.MonkeyPatch) -> None:
+    gone = ways.gone
+    patch.setattr(ways, "gone", lambda way, now: replace(gone(way, now), until=now))
+
+
+def bytes_change_with_the_address(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(planner, "_can_move", lambda seen, plan, part: False)
+    led = planner._led
+
+    def at_once(settings, seen, entry, move, part):
+        return led(settings, seen, entry, replace(move, put=move.put and replace(move.put, moves=False), copy=None), part)
+
+    patch.setattr(planner, "_led", at_once)
+
+
+def the_policy_host_moves(it: Mover) -> None:
+    it.start(3600, "nothing is live", "testing", "1w")
+    it.apply()
+    it.moves_with_other_bytes(PLACES[1], ("max_age", "2w"), [])
+    for _ in range(2):
+        it.apply()
+        it.time_passes(1)
+
+
+MOVES = [new_bytes_go_only_to_the_declared_host, an_old_address_is_gone_at_once, bytes_change_with_the_address]
+
+
 def name(value: Callable[..., None]) -> str:
     return value.__name__
 
@@ -251,3 +286,23 @@ def test_a_planted_bug_is_found_at_random(plant: Plant, monkeypatch: pytest.Monk
     plant(monkeypatch)
     with pytest.raises(AssertionError):
         run_state_machine_as_test(Adversary, settings=HUNT)
+
+
+@pytest.mark.parametrize("plant", MOVES[:2], ids=name)
+def test_a_planted_bug_spoils_a_move(plant: Plant, monkeypatch: pytest.MonkeyPatch):
+    def tell_the_move() -> None:
+        it = Mover()
+        the_policy_host_moves(it)
+        it.all_is_well()
+
+    tell_the_move()
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        tell_the_move()
+
+
+@pytest.mark.parametrize("plant", MOVES, ids=name)
+def test_a_planted_bug_in_moving_is_found_at_random(plant: Plant, monkeypatch: pytest.MonkeyPatch):
+    plant(monkeypatch)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Mover, settings=HUNT)
