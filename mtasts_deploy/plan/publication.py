@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -79,8 +80,10 @@ def publication(
     served = None if hosted is None else read_policy(hosted)
     standing = served or _named(seen, entry)
     kept = _kept(_readable(served, entry, now), uncovered, entry, now)
-    waits = tuple(_wait_for_mx(pattern, until) for pattern, until in kept if until is not None)
     mode, watch = _mode(settings.mode, standing if seen.ids else None, entry, now, allowed)
+    if settings.mx_zone and mode is Mode.ENFORCE and standing is not None and standing.mode is Mode.ENFORCE:
+        kept = (*kept, *_left_lately(kept, uncovered, entry, now))
+    waits = tuple(_wait_for_mx(pattern, until) for pattern, until in kept if until is not None)
     policy = replace(goal, mode=mode, mx=(*declared, *(pattern for pattern, _ in kept)))
     return Publication(
         policy=policy,
@@ -137,6 +140,19 @@ def _kept(
             gone = [moment for moment in missed if moment is not None]
             kept.append((pattern, max(gone) + lifetime if len(gone) == len(missed) else None))
     return tuple(kept)
+
+
+def _left_lately(
+    kept: tuple[tuple[MxPattern, datetime | None], ...], uncovered: tuple[str, ...], entry: Entry, now: datetime
+) -> Iterator[tuple[MxPattern, datetime]]:
+    """Hosts that left the zone less than one MX TTL ago and that no policy names, as one of others was put in the place of ours: senders
+    that know them still must not be refused by the repair.
+    """
+    lifetime = timedelta(seconds=entry.mx_lifetime(now))
+    for host in uncovered:
+        missed = entry.mx[host].missed
+        if missed is not None and not any(pattern.matches(host) for pattern, _ in kept):
+            yield desired.pattern_for(host), missed + lifetime
 
 
 def _mode(goal: Mode, live: Policy | None, entry: Entry, now: datetime, allowed: frozenset[str]) -> tuple[Mode, Wait | None]:

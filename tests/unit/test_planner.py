@@ -269,3 +269,22 @@ def test_a_host_that_is_no_mx_yet_is_shown_with_both_dates(sandbox: Sandbox):
     notes = [note for note in sandbox.one().notes if note.startswith("mx3")]
     assert len(notes) == 1
     assert "2026-01-13 13:10 UTC" in notes[0]
+
+
+def test_the_repair_of_a_strangers_enforce_policy_names_a_host_that_senders_may_still_know(sandbox: Sandbox):
+    """Found by the adversary: mx3 came and left while a guard held the policy up, and then a stranger enforced without it."""
+    sandbox.apply()
+    sandbox.clock.pass_(days=1)
+    sandbox.declare("domains:\n  example.com: {mode: enforce, max_age: 4w}\n")
+    sandbox.target.set_mx("example.com", "mx1.example.com", "mx2.example.com", "mx3.example.com")
+    assert sandbox.apply().exit_code == 3
+    sandbox.target.set_mx("example.com", "mx1.example.com", "mx2.example.com")
+    sandbox.host.files[EXAMPLE] = FOREIGN.replace(b"mx: mx2.example.com\n", b"")
+    plan = sandbox.one()
+    assert [step.what for step in plan.steps if isinstance(step, Wait)] == ["mx"]
+    sandbox.apply()
+    assert "mode: enforce" in sandbox.served()
+    assert "mx: mx3.example.com" in sandbox.served()
+    sandbox.clock.pass_(days=2)
+    sandbox.apply()
+    assert "mx3" not in sandbox.served()
