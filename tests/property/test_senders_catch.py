@@ -102,6 +102,11 @@ def a_fetched_policy_is_forgotten_early(patch: pytest.MonkeyPatch) -> None:
 
 def a_strangers_file_makes_us_forget_hosts(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(publication, "_readable", lambda served, entry, now: () if served is None else served.mx)
+    patch.setattr(publication, "_left_lately", lambda kept, uncovered, entry, now: ())  # which alone keeps what `mx: zone` named
+
+
+def hosts_that_left_while_nothing_was_published_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(publication, "_left_lately", lambda kept, uncovered, entry, now: ())
 
 
 def ids_from_before_the_first_look_are_not_thought_of(patch: pytest.MonkeyPatch) -> None:
@@ -163,6 +168,15 @@ def an_mx_host_leaves_before_the_first_look(it: Adversary) -> None:
     it.apply()
 
 
+def an_mx_host_comes_and_leaves_while_a_guard_holds(it: Adversary) -> None:
+    it.start(3600, "testing is live", "testing", "4w")
+    it.add_mx(0)
+    it.apply()
+    it.remove_mx("mx3.example.com")
+    it.stranger(("replaces_the_file", (FILES[0],)))
+    it.apply()
+
+
 def an_mx_host_leaves_and_a_stranger_enforces_without_it(it: Adversary) -> None:
     it.start(3600, "nothing is live", "testing", "1w")
     it.apply()
@@ -216,6 +230,7 @@ CASES = [
     (a_missing_record_is_not_noticed, an_mx_host_is_added_while_the_record_is_missing),
     (a_fetched_policy_is_forgotten_early, a_sender_keeps_what_it_fetched),
     (a_strangers_file_makes_us_forget_hosts, an_mx_host_leaves_and_a_stranger_enforces_without_it),
+    (hosts_that_left_while_nothing_was_published_are_forgotten, an_mx_host_comes_and_leaves_while_a_guard_holds),
     (ids_from_before_the_first_look_are_not_thought_of, an_mx_host_is_added_after_a_longer_ttl_and_a_lost_ledger),
 ]
 
