@@ -29,7 +29,6 @@ from mtasts_deploy.plan.since import compared
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.options import Looking
 from mtasts_deploy.surveying import Survey, Surveyor
-from mtasts_deploy.verify.policies import Declared
 
 if TYPE_CHECKING:
     from mtasts_deploy.apply.lock import Lease
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.state.interface import StateStore
     from mtasts_deploy.verify.evidence import Witness
     from mtasts_deploy.verify.look import Eyes
+    from mtasts_deploy.verify.policies import Declared
 
 
 def utc_now() -> datetime:
@@ -183,6 +183,8 @@ class Deployment:
 
     def declared(self, domains: Iterable[Domain]) -> tuple[dict[Domain, Declared], tuple[Diagnostic, ...]]:
         """What is known of those of these domains that are declared, for a verification, and why the ledger could not be read, if so."""
+        from mtasts_deploy.verify.policies import Declared
+
         book = Book(self.store)
         known: dict[Domain, Declared] = {}
         problems: dict[Diagnostic, None] = {}

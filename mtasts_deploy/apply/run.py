@@ -18,7 +18,7 @@ from mtasts_deploy.apply.report import Event, Outcome, Result, Stage
 from mtasts_deploy.apply.serving import preflight
 from mtasts_deploy.apply.waves import Share, portions
 from mtasts_deploy.apply.work import Tools, Work, note, report
-from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.ledger.codec import shard_of
 from mtasts_deploy.ledger.events import declared_anew
 from mtasts_deploy.ledger.model import UNSEEN
@@ -128,7 +128,7 @@ def _left_out(tools: Tools, plan: Plan) -> dict[Domain, Outcome]:
             continue
         outcomes[domain.domain] = outcome = ended.get(domain.verdict, Outcome.UNCHANGED)
         if outcome not in _GOOD:
-            finding = domain.findings[0] if domain.findings else None
+            finding = next((one for one in domain.findings if one.severity is Severity.ERROR), next(iter(domain.findings), None))
             report(tools, Event(stage=Stage.LOOK, what=outcome.value, domain=domain.domain, finding=finding))
     return outcomes
 

@@ -71,6 +71,10 @@ def apply(
         _somebody_to_ask(session, "a saved plan (`deploy plan --out plan.json`, then `deploy apply plan.json`) or --auto-approve")
     run = _options("deploy apply", on_error, on_stale, parallelism, lock_timeout, barrier_timeout)
     run = replace(run, waves=parse_waves("--wave", wave) if wave else (), max_failures=parse_share("--max-failures", max_failures))
+    if run.max_failures.number and not run.waves:
+        raise UsageError(
+            Diagnostic(code="MTS901", message="--max-failures counts between waves", hint="Name them too: --wave 1%,10%,100%.")
+        )
     looking = options.looking(resolver, ca_file, connect_to, timeout)
     saved = None if plan_file is None else read_plan(plan_file)
     deployment = session.deployment(looking)

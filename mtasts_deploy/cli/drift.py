@@ -15,7 +15,7 @@ from mtasts_deploy.cli.session import Session, command, save, unwritable
 def drift(
     session: Session,
     domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
-    smtp: Annotated[bool, typer.Option("--smtp/--no-smtp", envvar="MTASTS_SMTP", help="Connect to the MX hosts on port 25.")] = True,
+    smtp: options.Smtp = True,
     prometheus: Annotated[
         Path | None,
         typer.Option("--prometheus", metavar="FILE", envvar="MTASTS_PROMETHEUS", help="Also write a text file for node_exporter, at once."),

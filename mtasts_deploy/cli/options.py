@@ -88,6 +88,7 @@ MaxFailures = Annotated[
         "--max-failures", metavar="N|N%", envvar="MTASTS_MAX_FAILURES", help="No further wave once more domains than that have failed."
     ),
 ]
+Smtp = Annotated[bool, typer.Option("--smtp/--no-smtp", envvar="MTASTS_SMTP", help="Connect to the MX hosts on port 25.")]
 LockTimeout = Annotated[
     str,
     typer.Option("--lock-timeout", metavar="TIME", envvar="MTASTS_LOCK_TIMEOUT", help="How long to wait for the lock: 30s, 5m, 1h."),

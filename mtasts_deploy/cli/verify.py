@@ -24,7 +24,7 @@ def verify(
     domains: Annotated[
         list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="Any domains; by default every declared one. Needs no declaration.")
     ] = None,
-    smtp: Annotated[bool, typer.Option("--smtp/--no-smtp", envvar="MTASTS_SMTP", help="Connect to the MX hosts on port 25.")] = True,
+    smtp: options.Smtp = True,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FILE", envvar="MTASTS_VERIFY_OUT", help="Keep what was seen as JSON: evidence for elsewhere."),

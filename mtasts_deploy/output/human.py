@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.output.channel import Channel
-from mtasts_deploy.output.drifting import drift_lines
 from mtasts_deploy.output.ending import afterwards, closing_line, verdict_line
 from mtasts_deploy.output.granting import permission_lines
 from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.tables import history_lines, status_lines
 from mtasts_deploy.output.text import counted, further, plain, tally
-from mtasts_deploy.output.verification import verification_lines
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Action, DomainPlan, Plan, Verdict, Wait
 from mtasts_deploy.plan.wording import moment
-from mtasts_deploy.verify.drift import DriftReport
-from mtasts_deploy.verify.model import Report
+
+if TYPE_CHECKING:
+    from mtasts_deploy.verify.drift import DriftReport
+    from mtasts_deploy.verify.model import Report
 
 _COLOURS = {Action.ADD: "green", Action.CHANGE: "yellow", Action.REMOVE: "red", Action.KEEP: "dim"}
 _WHAT = 13
@@ -87,12 +88,16 @@ class Human:
 
     def verified(self, report: Report) -> None:
         """The verdict on each domain, and what is behind it."""
+        from mtasts_deploy.output.verification import verification_lines
+
         for line in verification_lines(report, self._out.style, verbose=self._verbose):
             self._out.line(line)
         self._out.flush()
 
     def drifted(self, report: DriftReport) -> None:
         """What has drifted, and how many domains that is."""
+        from mtasts_deploy.output.drifting import drift_lines
+
         for line in drift_lines(report, self._out.style, verbose=self._verbose):
             self._out.line(line)
         self._out.flush()

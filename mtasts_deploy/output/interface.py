@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mtasts_deploy.apply.report import Event, Result
 from mtasts_deploy.catalogue.entry import Entry as Page
@@ -15,8 +15,10 @@ from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
 from mtasts_deploy.rfc.names import Domain
-from mtasts_deploy.verify.drift import DriftReport
-from mtasts_deploy.verify.model import Report
+
+if TYPE_CHECKING:
+    from mtasts_deploy.verify.drift import DriftReport
+    from mtasts_deploy.verify.model import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

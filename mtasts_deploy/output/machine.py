@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Severity
@@ -17,10 +17,11 @@ from mtasts_deploy.permissions import Permissions, policy
 from mtasts_deploy.plan.file import finding_json, to_json
 from mtasts_deploy.plan.horizon import horizon, read_policy
 from mtasts_deploy.plan.model import Plan
-from mtasts_deploy.verify.drift import DomainDrift, DriftReport
-from mtasts_deploy.verify.file import to_json as verification
-from mtasts_deploy.verify.memory import LastLook
-from mtasts_deploy.verify.model import Report
+
+if TYPE_CHECKING:
+    from mtasts_deploy.verify.drift import DomainDrift, DriftReport
+    from mtasts_deploy.verify.memory import LastLook
+    from mtasts_deploy.verify.model import Report
 
 FORMAT_VERSION: Final = 1
 
@@ -73,6 +74,8 @@ class Machine:
 
     def verified(self, report: Report) -> None:
         """All that was seen, as in the file of `verify --out`."""
+        from mtasts_deploy.verify.file import to_json as verification
+
         self._document(verification(report, self._tool))
 
     def drifted(self, report: DriftReport) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Span
@@ -18,11 +20,13 @@ from mtasts_deploy.output.text import counted, in_order, tally
 from mtasts_deploy.output.verification import tally_line
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
-from mtasts_deploy.verify.drift import DriftReport
-from mtasts_deploy.verify.model import Report
+
+if TYPE_CHECKING:
+    from mtasts_deploy.verify.drift import DriftReport
+    from mtasts_deploy.verify.model import Report
 
 
-class Pipeline:
+class Pipeline(ABC):
     """Hands findings to `found`; formats that show more than findings say so by a method of their own.
 
     `write` takes the text of the result. `places` says where each domain (A-labels) is declared, as soon as the declaration was read.
@@ -36,9 +40,9 @@ class Pipeline:
         self._places = places
         self._root = root
 
+    @abstractmethod
     def found(self, closing: str, findings: Sequence[Diagnostic]) -> None:
         """All findings, in order and at their places; `closing` is the result in one line."""
-        raise NotImplementedError
 
     def plan(self, plan: Plan) -> None:
         """The findings of a plan."""
@@ -46,6 +50,7 @@ class Pipeline:
 
     def proposed(self, plan: Plan) -> None:
         """Nothing: it comes with the result."""
+        del plan
 
     def ran(self, report: RunReport) -> None:
         """The findings of a run and of its plan."""

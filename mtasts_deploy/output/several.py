@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic
@@ -10,8 +11,10 @@ from mtasts_deploy.output.interface import Check, Checked, Output, Past, RunRepo
 from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
-from mtasts_deploy.verify.drift import DriftReport
-from mtasts_deploy.verify.model import Report
+
+if TYPE_CHECKING:
+    from mtasts_deploy.verify.drift import DriftReport
+    from mtasts_deploy.verify.model import Report
 
 
 class Several:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from mtasts_deploy.declaration.model import DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
@@ -15,7 +16,9 @@ from mtasts_deploy.observe import Observed
 from mtasts_deploy.plan.horizon import covers, may_be_held, read_policy
 from mtasts_deploy.plan.model import Action, DomainPlan, Verdict, Wait
 from mtasts_deploy.rfc.policy import Mode, Policy, PolicyId
-from mtasts_deploy.verify.memory import LastLook
+
+if TYPE_CHECKING:
+    from mtasts_deploy.verify.memory import LastLook
 
 
 class IdState(Enum):

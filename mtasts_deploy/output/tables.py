@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from mtasts_deploy.declaration.model import Sts
 from mtasts_deploy.ledger.model import YEAR, Entry, Exposure, PublicPolicy
@@ -12,7 +13,9 @@ from mtasts_deploy.output.standing import IdState, Standing
 from mtasts_deploy.output.text import counted, further, listed, plain
 from mtasts_deploy.plan.horizon import horizon, read_policy
 from mtasts_deploy.plan.wording import duration, moment, policy_text, short_id
-from mtasts_deploy.verify.memory import LastLook
+
+if TYPE_CHECKING:
+    from mtasts_deploy.verify.memory import LastLook
 
 _HEADER = ("DOMAIN", "MODE", "ID", "MX", "OLD POLICY HELD UNTIL")
 _GAP = "  "

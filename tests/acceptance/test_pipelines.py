@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from tests.transcripts import deployment
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(sys.executable).parent
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")]
+pytestmark = [pytest.mark.acceptance, pytest.mark.services("jq")]
 
 
 def text(kind: Kind, name: str) -> str:
@@ -324,7 +323,7 @@ def test_the_linters_would_say_something(written: dict[str, Path], wrong: tuple[
         lint(linter, *(["--offline"] if linter == "zizmor" else []), path)
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
+@pytest.mark.services("systemd-analyze")
 def test_systemd_takes_the_units(written: dict[str, Path]) -> None:
     unit = written["mta-sts.service"]
     unit.write_text(unit.read_text().replace("/srv/mta-sts/mta-sts-apply", str(written["mta-sts-apply"])))
