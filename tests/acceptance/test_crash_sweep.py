@@ -7,23 +7,19 @@ sender in a process of its own looks all through. Sampled; many more points with
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from mtasts_deploy.declaration.load import load
 from mtasts_deploy.deployment import Deployment
 from mtasts_deploy.plan.model import Verdict
 from mtasts_deploy.rfc.policy import PolicyId
-from tests.acceptance.test_kill import Fatal, apply, rollback
+from tests.acceptance.test_kill import apply, deployment, killed, rollback
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(sys.platform == "win32", reason="no fork")]
 
@@ -67,41 +63,14 @@ AFTER = """\
 """
 
 
-def made(directory: Path) -> Deployment:
-    return Deployment.of(load(directory / "mta-sts.yaml", today=datetime.now(UTC).date()))
-
-
 def start(directory: Path) -> None:
     for name, text in (("one/alpha.example.yaml", ALPHA), ("two/beta.example.yaml", BETA)):
         (directory / name).parent.mkdir(parents=True)
         (directory / name).write_text(text)
     (directory / "policies").mkdir()
     (directory / "mta-sts.yaml").write_text(HEAD + BEFORE)
-    assert apply(made(directory)) == 0
+    assert apply(deployment(directory)) == 0
     (directory / "mta-sts.yaml").write_text(HEAD + AFTER)
-
-
-def killed(directory: Path, number: int, act: Callable[[Deployment], int]) -> bool:
-    """Run the act in a child that dies at its `number`-th operation; False if it lived to the end."""
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            one = made(directory)
-            one.beat = None
-            one.targets = {name: Fatal(target) for name, target in one.targets.items()}
-            one.hosts = {name: Fatal(host) for name, host in one.hosts.items()}
-            one.store = Fatal(one.store)
-            Fatal.left = number
-            code = act(one)
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.waitstatus_to_exitcode(status) == 0
-    return False
 
 
 @contextmanager
@@ -143,8 +112,8 @@ def sound(directory: Path) -> None:
 
 
 def declared(directory: Path) -> None:
-    assert apply(made(directory)) == 0
-    assert {plan.verdict for plan in made(directory).plan().domains} == {Verdict.UNCHANGED}
+    assert apply(deployment(directory)) == 0
+    assert {plan.verdict for plan in deployment(directory).plan().domains} == {Verdict.UNCHANGED}
     sound(directory)
     assert not list(directory.rglob("*.tmp"))
     bodies = {name: body or b"" for name, _, body in live(directory)}
@@ -159,7 +128,7 @@ def begun(directory: Path) -> bool:
 
 
 def taken_back(directory: Path) -> None:
-    assert rollback(made(directory)) == 0
+    assert rollback(deployment(directory)) == 0
     sound(directory)
     bodies = {name: body or b"" for name, _, body in live(directory)}
     assert b"86400" in bodies["alpha.example"]

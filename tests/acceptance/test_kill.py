@@ -100,6 +100,7 @@ def killed(directory: Path, number: int, act: Callable[[Deployment], int]) -> bo
         code = 70
         try:
             made = deployment(directory)
+            made.beat = None  # a thread would not survive the next fork
             made.targets = {name: Fatal(target) for name, target in made.targets.items()}
             made.hosts = {name: Fatal(host) for name, host in made.hosts.items()}
             made.store = Fatal(made.store)
