@@ -47,7 +47,7 @@ def guard(settings: DomainSettings, seen: Observed, entry: Entry, plan: Publicat
     yield Diagnostic(
         code=MILDER,
         message=f"somebody else has made the live policy milder than the declaration: {' and '.join(said)}",
-        hint=f"Commit what is live if it is meant to stay; or lift this with `--allow {MILDER}={settings.domain}` to publish what is declared.",
+        hint=f"Commit what is live if it is to stay; or lift this with `--allow {MILDER}={settings.domain}` to publish what is declared.",
         ref="RFC 8461 §8.1",
     )
 
