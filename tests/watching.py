@@ -34,10 +34,11 @@ def in_zone_file(directory: Path, domain: str, zone: str, key: str) -> Place:
 
 
 @contextmanager
-def watched(domains: Mapping[str, Place], looks: list[int], *, gap: float = 1) -> Iterator[None]:
+def watched(domains: Mapping[str, Place], looks: list[int], *, gap: float = 1, wrongs: bool = True) -> Iterator[None]:
     """A sender looks all the while, its looks are added at the end. `gap`: seconds for which a record may be missing.
 
-    Fails for what no sender may see, and if there are senders in the end that may hold other bytes than its own under the live id.
+    Fails for what no sender may see, and if there are senders in the end that may hold other bytes than its own under the live id; without
+    `wrongs` only for that: where somebody else did it.
     """
     pause = 0 if all("file" in place["record"] for place in domains.values()) else 0.01  # what serves it has other things to do
     sender = subprocess.Popen(
@@ -56,5 +57,6 @@ def watched(domains: Mapping[str, Place], looks: list[int], *, gap: float = 1) -
             sender.stdin.close()
             said = json.loads(sender.stdout.readline())
     looks.append(said["looks"])
-    assert said["wrong"] == []
+    if wrongs:
+        assert said["wrong"] == []
     assert said["spent"] == []
