@@ -6,11 +6,12 @@ wrong at adapters that make no requests is in `tests/property/test_faults.py`.
 
 from __future__ import annotations
 
-from itertools import count
+from collections.abc import Iterator
+from itertools import count, cycle
 
 import pytest
 
-from tests.acceptance.test_crash_sweep import declared, said, world, worlds
+from tests.acceptance.test_crash_sweep import CLOUDS, RECORDS, Points, declared, said, world, worlds
 from tests.crashes import World
 from tests.faulting import KINDS, faulty
 from tests.watching import watched
@@ -20,17 +21,32 @@ __all__ = ["world"]
 pytestmark = [pytest.mark.acceptance]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("world", "step"), worlds((1, 1), (23, 1), (37, 3))[2:], indirect=["world"])
-def test_every_request_goes_wrong(world: World, step: int, kind: str, capsys, request):
-    looks: list[int] = []
-    faults = 0
-    for number in count(1 + KINDS.index(kind) % step, step):
+def sweep(world: World, points: Iterator[tuple[int, str]], looks: list[int]) -> int:
+    """One fault at each of these points; how many."""
+    for faults, (number, kind) in enumerate(points):
         world.again()
         with watched(world.places(), looks, gap=world.gap):
             if not faulty(world.make, kind, number):
-                break
-            faults += 1
+                return faults
             declared(world)
-    assert faults >= 1
+    raise AssertionError
+
+
+SWEPT = worlds({RECORDS: (4, 1), CLOUDS: (15, 1)}, {RECORDS: (1, 1), CLOUDS: (2, 1)})
+
+
+@pytest.mark.parametrize(("world", "points"), [one for one in SWEPT if "some" in str(one.id)], indirect=["world"])
+def test_some_requests_go_wrong_in_some_way(world: World, points: Points, capsys, request):
+    looks: list[int] = []
+    faults = sweep(world, zip(count(points.first, points.step), cycle(KINDS), strict=False), looks)
+    assert faults >= 3
+    said(capsys, request, faults, looks)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("world", "points"), [one for one in SWEPT if "some" not in str(one.id)], indirect=["world"])
+def test_every_request_goes_wrong(world: World, points: Points, kind: str, capsys, request):
+    looks: list[int] = []
+    faults = sweep(world, ((number, kind) for number in count(points.first, points.step)), looks)
+    assert faults >= 3
     said(capsys, request, faults, looks)
