@@ -58,5 +58,5 @@ def watched(domains: Mapping[str, Place], looks: list[int], *, gap: float = 1, w
             said = json.loads(sender.stdout.readline())
     looks.append(said["looks"])
     if wrongs:
-        assert said["wrong"] == []
-    assert said["spent"] == []
+        assert said["wrong"] == [], said["wrong"][:5]
+    assert said["spent"] == [], said["spent"]

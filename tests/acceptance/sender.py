@@ -18,6 +18,7 @@ import socket
 import ssl
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -123,12 +124,34 @@ def in_files(place: dict[str, Any]) -> Callable[[], list[bytes | None]]:
     return read
 
 
+def at_a_url(place: dict[str, Any]) -> Callable[[], list[bytes | None]]:
+    """A policy that plain HTTP gives out, as an object in a bucket."""
+
+    def read() -> list[bytes | None]:
+        try:
+            with urllib.request.urlopen(place["url"], timeout=PATIENCE) as answer:
+                return [answer.read()]
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return [None]
+            raise Unseen from None
+        except OSError:
+            raise Unseen from None
+
+    return read
+
+
+def policies(place: dict[str, Any]) -> Callable[[], list[bytes | None]]:
+    """What reads the policies that a sender may get now."""
+    return in_files(place) if "path" in place else at_a_url(place) if "url" in place else Addresses(place)
+
+
 class Watched:
     """One domain. `wrong` is what no sender may ever see."""
 
     def __init__(self, name: str, place: dict[str, Any], gap: float) -> None:
         self.name, self.place, self.gap = name, place["record"], gap
-        self.policies = in_files(place["policy"]) if "path" in place["policy"] else Addresses(place["policy"])
+        self.policies = policies(place["policy"])
         self.served: list[str] = []  # every policy, by digits, in the order of its first sight
         self.under: dict[str, set[str]] = {}  # what could be fetched under each id
         self.last: str | None = None
