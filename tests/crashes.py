@@ -301,7 +301,7 @@ class RecordByRecord(World):
 
 
 WEB, CDN = "127.0.0.2", "127.0.0.3"
-TTL = 2
+TTL = 60
 SITE = """
 server {{
   listen {address}:{port} ssl; server_name _; ssl_certificate {certificate}; ssl_certificate_key {certificate};
