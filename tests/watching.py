@@ -40,7 +40,7 @@ def watched(domains: Mapping[str, Place], looks: list[int], *, gap: float = 1, w
     Fails for what no sender may see, and if there are senders in the end that may hold other bytes than its own under the live id; without
     `wrongs` only for that: where somebody else did it.
     """
-    pause = 0 if all("file" in place["record"] for place in domains.values()) else 0.01  # what serves it has other things to do
+    pause = 0.002 if all("file" in place["record"] for place in domains.values()) else 0.01  # others need the processor, too
     sender = subprocess.Popen(
         [sys.executable, str(SENDER), json.dumps({"gap": gap, "pause": pause, "domains": domains})],
         stdin=subprocess.PIPE,

@@ -110,7 +110,7 @@ HARMFUL = (our_record_is_gone, other_bytes, no_policy, all_of_it)
 """What senders see of these at once is the operator's; what is left in the end is ours."""
 
 
-@pytest.mark.parametrize("step", [pytest.param(9, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)])
+@pytest.mark.parametrize("step", [pytest.param(17, id="some"), pytest.param(1, id="all", marks=pytest.mark.long)])
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_operator_edits_at_every_call_of_a_run(tmp_path: Path, step: int, edit: Callable[[Path], None], capsys):
     looks: list[int] = []
