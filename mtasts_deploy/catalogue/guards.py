@@ -215,8 +215,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         code="MTS424",
         title="The state was lost, and nothing tells which host serves the policy",
         why="A live id of ours is not in the ledger, and what is declared is not what is there: the policy host leads to another "
-        "address, or another declared host has a policy of the domain, too. With `confirm: storage` nothing is fetched, so an id could be pushed whose "
-        "bytes are not where senders are led. " + _STAYS,
+        "address, or another declared host has a policy of the domain, too. With `confirm: storage` nothing is fetched, so an id could be "
+        "pushed whose bytes are not where senders are led. " + _STAYS,
         fix="Declare `host` and `address` as they are now and apply; then change them again, and the policy is moved in order. If the "
         "declared host serves there already, `--allow MTS424=DOMAIN` goes on; `confirm: https` proves it by a fetch.",
         bad="example.com: {host: cdn, address: {cname: cdn.example.net}, confirm: storage}    (and mta-sts.example.com still is a CNAME to "
