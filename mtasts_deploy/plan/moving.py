@@ -134,7 +134,7 @@ def open_wait(settings: DomainSettings, seen: Observed, entry: Entry) -> Wait | 
     untils = [way.until for way in others]
     until = None if None in untils else max(one for one in untils if one is not None)
     hosts = [way.host for way in others if way.host != settings.host]
-    where = " and ".join(dict.fromkeys([*(f"at {host}" for host in hosts), *(str(way.address) for way in others if way.address)]))
+    where = " and ".join(dict.fromkeys([*(f"at {host}" for host in hosts), *(f"at {way.address}" for way in others if way.address)]))
     when = f"until {moment(until)}" if until is not None else "as long as the policy host may still lead there"
     return Wait(what=WAIT, until=until, text=f"the policy stays {where} {when}: senders may have the old address in their caches")
 

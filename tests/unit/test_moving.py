@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -280,6 +281,30 @@ def test_what_the_live_id_does_not_name_is_published_before_the_move(live: Movin
     live.apply()
     assert live.target.address(NAME) == NEW
     assert b"mx9." not in live.hosts["cdn"].files[EXAMPLE]
+
+
+def test_a_ledger_of_format_1_gets_its_first_way_at_the_next_look_and_is_rewritten(live: Moving):
+    [key] = [key for key in live.state.objects if key.startswith("ledger/")]
+    old = json.loads(live.state.objects[key])
+    assert old["format_version"] == 2
+    id_, ways_there = live.live_id(), old["domains"]["example.com"].pop("ways")
+    old["format_version"] = 1
+    live.state.objects[key] = json.dumps(old).encode()
+    plan = live.one()
+    assert (plan.verdict, plan.findings) == (Verdict.UNCHANGED, ())
+    assert live.apply().exit_code == 0
+    new = json.loads(live.state.objects[key])
+    assert new["format_version"] == 2
+    [way] = new["domains"]["example.com"].pop("ways")
+    assert {name: way[name] for name in ("host", "address")} == {name: ways_there[0][name] for name in ("host", "address")}
+    assert new["domains"] == old["domains"], "nothing else is touched"
+    assert live.live_id() == id_
+    live.declared("cdn", "new.example.net", ", max_age: 2w")
+    live.apply()
+    assert live.target.address(NAME) == NEW
+    live.apply()
+    assert sorted(name for name in ("web", "cdn") if b"1209600" in live.hosts[name].files[EXAMPLE]) == ["cdn", "web"]
+    assert not live.problems
 
 
 @pytest.mark.parametrize("at", range(1, 40))
