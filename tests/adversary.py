@@ -161,7 +161,7 @@ class Adversary(RuleBasedStateMachine):
         self.succeeded(self.run(self.scene_apply, Trouble()), alone=True)
         assert self.settings["tlsrpt"] is not None or self.txt(TLSRPT) == before
 
-    @rule(allow=st.sampled_from(["MTS405", "MTS408", "MTS424", "MTS701"]))
+    @rule(allow=st.sampled_from(["MTS405", "MTS408", "MTS425", "MTS701"]))
     def apply_with_a_guard_lifted(self, allow):
         self.succeeded(self.run(lambda: self.scene_apply(allow), Trouble()), alone=True)
 
@@ -316,7 +316,7 @@ class Adversary(RuleBasedStateMachine):
     # How runs go.
 
     def scene_apply(self, *allow: str, on_error: OnError = OnError.CONTINUE) -> Result:
-        codes = {*allow, *(["MTS424"] if self.insists else [])}
+        codes = {*allow, *(["MTS425"] if self.insists else [])}
         result = self.scene.deployment.apply(
             lifted=Lifted.parse(f"{code}=example.com" for code in sorted(codes)), options=Options(on_error=on_error)
         )

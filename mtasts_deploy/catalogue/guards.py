@@ -213,13 +213,26 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     ),
     Entry(
         code="MTS424",
+        title="The state was lost, and nothing tells which host serves the policy",
+        why="A live id of ours is not in the ledger, and what is declared is not what is there: the policy host leads to another "
+        "address, or another declared host has a policy of the domain, too. With `confirm: storage` nothing is fetched, so an id could be "
+        "pushed whose bytes are not where senders are led. " + _STAYS,
+        fix="Declare `host` and `address` as they are now and apply; then change them again, and the policy is moved in order. If the "
+        "declared host serves there already, `--allow MTS424=DOMAIN` goes on; `confirm: https` proves it by a fetch.",
+        bad="example.com: {host: cdn, address: {cname: cdn.example.net}, confirm: storage}    (and mta-sts.example.com still is a CNAME to "
+        "web.example.net)",
+        good="example.com: {host: web, address: {cname: web.example.net}, confirm: storage}",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
+        code="MTS425",
         title="Somebody else has made the live policy milder than the declaration",
         why="The served policy is not one that this tool published, and it has a lower mode, or more hosts in the same mode. Perhaps "
         "somebody did that at night because mail was not delivered; to undo it unasked could lose mail again. It is not asked about "
         "what an earlier commit published, nor about what was live before this tool published anything; and nothing stops a policy that "
         "names a live MX host which senders may be refusing. " + _STAYS,
         fix="If the milder policy is meant to stay, commit it: `mode: testing`, or the host under `mx:`. If not, "
-        "`--allow MTS424=DOMAIN` publishes what is declared.",
+        "`--allow MTS425=DOMAIN` publishes what is declared.",
         bad="example.com: {mode: enforce}    (and the policy file was edited by hand to `mode: testing`)",
         good="example.com: {mode: testing}    (then apply; back to enforce in a commit of its own)",
         ref="RFC 8461 §8.1",

@@ -21,7 +21,7 @@ from mtasts_deploy.plan.publication import Publication, strictness
 from mtasts_deploy.rfc.names import MxPattern
 from mtasts_deploy.rfc.policy import Mode, Policy
 
-MILDER = "MTS424"
+MILDER = "MTS425"
 """The code of the guard."""
 
 

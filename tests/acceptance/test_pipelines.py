@@ -115,10 +115,10 @@ def test_a_hand_edit_that_is_milder_is_not_undone_until_it_is_committed_or_the_g
     change(forge, policy, "mx: mx1.kept.example", "mx: mx.backup.example\nmx: mx1.kept.example")
     job = forge.github(NIGHTLY, "drift")
     assert job.code == 3, str(job)
-    assert "MTS424" in str(job)
+    assert "MTS425" in str(job)
     job = forge.github(APPLY, "plan")
     assert job.code == 3, str(job)
-    assert "**kept.example**: Nothing is done: blocked by MTS424." in job.summary
+    assert "**kept.example**: Nothing is done: blocked by MTS425." in job.summary
     assert "mx mx.backup.example besides the declared hosts" in job.summary
 
     change(forge, "mta-sts.yaml", "{max_age: 1d}", "{max_age: 1d, mx: [zone, mx.backup.example]}")
@@ -130,7 +130,7 @@ def test_a_hand_edit_that_is_milder_is_not_undone_until_it_is_committed_or_the_g
     applied(forge)  # by a commit it goes without a question
     change(forge, policy, "mode: testing", "mode: none")
     assert forge.github(APPLY, "plan").code == 3
-    allow = "{max_age: 1d, allow: [{code: MTS424, until: 2099-01-01, why: mail works again}]}"
+    allow = "{max_age: 1d, allow: [{code: MTS425, until: 2099-01-01, why: mail works again}]}"
     change(forge, "mta-sts.yaml", "{max_age: 1d}", allow)
     applied(forge)
     assert "mode: testing" in (forge.clone() / policy).read_text()

@@ -1,4 +1,4 @@
-"""What others made milder than the declaration is not undone unasked (MTS424); what we published, or adopted, is."""
+"""What others made milder than the declaration is not undone unasked (MTS425); what we published, or adopted, is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TESTING = ENFORCE.replace("enforce", "testing")
 
 def guarded(sandbox: Sandbox) -> bool:
     plan = sandbox.one()
-    stopped = [finding for finding in plan.findings if finding.code == "MTS424" and finding.severity is Severity.ERROR]
+    stopped = [finding for finding in plan.findings if finding.code == "MTS425" and finding.severity is Severity.ERROR]
     assert not stopped or plan.verdict is Verdict.BLOCKED
     return bool(stopped)
 
@@ -61,14 +61,14 @@ def sandbox(tmp_path: Path) -> Sandbox:
 def test_a_milder_policy_by_others_stops_the_domain_and_changes_nothing(sandbox: Sandbox, body: bytes, said: str):
     sandbox.host.files[EXAMPLE] = body
     assert guarded(sandbox)
-    (finding,) = (finding for finding in sandbox.one().findings if finding.code == "MTS424")
+    (finding,) = (finding for finding in sandbox.one().findings if finding.code == "MTS425")
     assert said in finding.message
     id_ = sandbox.live_id()
     assert sandbox.apply().exit_code == 3
     assert sandbox.host.files[EXAMPLE] == body
     assert sandbox.live_id() == id_
     assert guarded(sandbox), "a run that was stopped must not make it ours"
-    assert sandbox.apply("MTS424=example.com").exit_code == 0
+    assert sandbox.apply("MTS425=example.com").exit_code == 0
     assert "mode: enforce" in sandbox.served()
     assert "mx9" not in sandbox.served()
     assert sandbox.one().verdict is Verdict.UNCHANGED
