@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,11 +51,14 @@ def verify(
         spare(out)
     looking = options.looking(resolver, ca_file, connect_to, timeout)
     wanted, declared, store = _wanted(session, domains or [])
+    make = partial(adapters.eyes, looking, utc_now, smtp=smtp)
+    eyes = make()
     if session.err.terminal:
         session.messages.begin(len(wanted))
     report = look(
         wanted,
-        adapters.eyes(looking, utc_now, smtp=smtp),
+        eyes,
+        make=make,
         declared=declared,
         parallelism=parallelism,
         seen=lambda domain: _progress(session, domain),

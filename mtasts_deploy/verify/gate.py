@@ -10,7 +10,7 @@ from mtasts_deploy.plan.model import DomainPlan
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.verify.evidence import Witness, sender_look
 from mtasts_deploy.verify.look import Eyes
-from mtasts_deploy.verify.run import sights
+from mtasts_deploy.verify.sights import sights
 
 
 def gate(
