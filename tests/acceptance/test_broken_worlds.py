@@ -16,6 +16,7 @@ from mtasts_deploy.rfc.policy import policy_id
 from tests import mailworld
 from tests.broken_worlds import DIFFERENCES, GOOD, OUR_ID, WORLDS, World
 from tests.mailworld import OTHER_SERVER, ROOT, SERVER, WEB, NameServers, Network, Postfix
+from tests.schemas import faults
 from tests.servers import Certificates
 
 pytestmark = [pytest.mark.acceptance, *mailworld.REQUIRES]
@@ -146,7 +147,9 @@ def seen() -> Iterator[Seen]:
         judged = [world.domain for world in WORLDS if not world.mail]
         others = network.run(sys.executable, str(ROOT / "tests/other_checkers.py"), *judged, environment=trust)
         assert others.stdout, others.stderr
-        yield Seen({one["domain"]: one for one in json.loads(done.stdout)["domains"]}, json.loads(others.stdout), done.stderr)
+        document = json.loads(done.stdout)
+        assert faults("verify", document) == []
+        yield Seen({one["domain"]: one for one in document["domains"]}, json.loads(others.stdout), done.stderr)
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
