@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -107,6 +108,11 @@ def eyes_without_smtp(here: int = 0) -> Eyes:
     return Eyes(lookups=_Fatal(here) if here else Net(), fetcher=Net(), prober=None, looking=Looking(), clock=_now)
 
 
+def slow_eyes_without_smtp() -> Eyes:
+    """Eyes for which every answer takes a minute."""
+    return Eyes(lookups=_Slow(), fetcher=Net(), prober=None, looking=Looking(), clock=_now)
+
+
 def _now() -> datetime:
     return NOW
 
@@ -119,4 +125,10 @@ class _Fatal(Net):
     def ask(self, name: str, kind: str) -> Reply:
         if name == "d7.example.com" and os.getpid() != self.here:
             os.kill(os.getpid(), signal.SIGKILL)
+        return super().ask(name, kind)
+
+
+class _Slow(Net):
+    def ask(self, name: str, kind: str) -> Reply:
+        time.sleep(60)
         return super().ask(name, kind)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import subprocess
+import sys
+import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +21,7 @@ from mtasts_deploy.verify.run import verify
 from mtasts_deploy.verify.sights import sights
 from tests.net import NOW, Net, eyes_without_smtp
 
+ROOT = Path(__file__).parents[2]
 DOMAINS = [Domain.parse("example.com"), *(Domain.parse(f"d{number}.example.com") for number in range(40))]
 
 
@@ -49,3 +55,26 @@ def test_verify_judges_what_the_crew_has_seen_in_the_order_asked_for(monkeypatch
     monkeypatch.setattr(crew, "_WORTH", 20)
     report = verify(DOMAINS, eyes_without_smtp(), make=eyes_without_smtp)
     assert report.domains == verify(DOMAINS, eyes_without_smtp()).domains
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no process groups")
+def test_an_interrupted_crew_ends_at_once():
+    program = """
+from tests.net import DOMAIN, slow_eyes_without_smtp
+from mtasts_deploy.verify.crew import crewed_sights
+print("begun", flush=True)
+try:
+    crewed_sights([DOMAIN], slow_eyes_without_smtp, size=1, parallelism=1, seen=print)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        time.sleep(1)
+        os.killpg(process.pid, signal.SIGINT)
+        said, errors = process.communicate(timeout=10)  # both ends are closed only when the crew is gone, too
+        assert (said, errors) == ("interrupted\n", "")
