@@ -60,8 +60,10 @@ def test_verify_judges_what_the_crew_has_seen_in_the_order_asked_for(monkeypatch
 @pytest.mark.skipif(sys.platform == "win32", reason="has no process groups")
 def test_an_interrupted_crew_ends_at_once():
     program = """
+import signal
 from tests.net import DOMAIN, slow_eyes_without_smtp
 from mtasts_deploy.verify.crew import crewed_sights
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who starts us in the background has it ignored
 print("begun", flush=True)
 try:
     crewed_sights([DOMAIN], slow_eyes_without_smtp, size=1, parallelism=1, seen=print)
