@@ -40,6 +40,6 @@ def gate(
 
 def _looks(domains: Sequence[Domain], eyes: Eyes, evidence: Mapping[str, Witness]) -> dict[Domain, SenderLook]:
     from mtasts_deploy.verify.evidence import sender_look  # only who looks pays for it: a tenth of the time of `validate`
-    from mtasts_deploy.verify.run import sights
+    from mtasts_deploy.verify.sights import sights
 
     return {one.domain: sender_look(one, evidence.get(str(one.domain))) for one in sights(domains, eyes)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -254,3 +255,27 @@ def test_of_many_domains_only_what_is_wrong_is_told():
         line.startswith("  mx      10 mx1.example.com: TLSv1.3, certificate until 2026-04-05 (90 days)")
         for line in verification_lines(Report(at=NOW, domains=(fine,)), Channel(io.StringIO()), verbose=False)
     )
+
+
+def test_a_slow_domain_delays_only_itself():
+    others, released = threading.Event(), []
+
+    class Slow(Net):
+        def ask(self, name: str, kind: str) -> Reply:
+            if name == "slow.example.com":
+                released.append(others.wait(10))
+            return super().ask(name, kind)
+
+    told: list[Domain] = []
+
+    def seen(domain: Domain) -> None:
+        told.append(domain)
+        if len(told) == 40:
+            others.set()
+
+    net = Slow()
+    eyes = Eyes(lookups=net, fetcher=net, prober=net, looking=Looking(), clock=lambda: NOW)
+    slow = Domain.parse("slow.example.com")
+    verify([slow, *(Domain.parse(f"d{number}.example.com") for number in range(40))], eyes, parallelism=3, seen=seen)
+    assert released[0], "the others waited for it"
+    assert told[-1] == slow
