@@ -94,6 +94,7 @@ class World(ABC):
         import octodns_powerdns  # noqa: F401
 
         import mtasts_deploy.apply.run
+        import mtasts_deploy.declaration.assembly
         import mtasts_deploy.dns.bridge  # noqa: F401
 
         self.directory.mkdir(parents=True, exist_ok=True)
