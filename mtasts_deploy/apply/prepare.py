@@ -150,7 +150,7 @@ def _note(tools: Tools, work: Work, seen: Observed) -> Entry:
     put = next((step for step in work.plan.steps if isinstance(step, PutPolicy)), None)
     if put is not None:
         entry = putting(entry, put.body, now)
-    tools.book.set(work.plan.domain, placed(entry, work.place.dns, entry.host if entry.published else work.place.host))
+    tools.book.set(work.plan.domain, placed(entry, work.place.dns, (entry.published and entry.host) or work.place.host))
     return without
 
 

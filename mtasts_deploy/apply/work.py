@@ -204,12 +204,13 @@ def hosts_of(tools: Tools, work: Work) -> tuple[str, ...]:
 def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before:
     """What is live now, to go back to; a record that octodns-sync may publish at any time counts as live."""
     hosted = seen.hosted
-    body = hosted.body if isinstance(hosted, HostedPolicy) else None
+    fetched = tools.book.entry(seen.domain).held(text for text, _ in seen.ids)
+    policy = digits_of(hosted.body) if isinstance(hosted, HostedPolicy) else next(iter(fetched)) if len(fetched) == 1 else None
     live = [value for site in seen.tlsrpt for value in site.ours(RecordKind.TLSRPT)]
     return Before(
         run=tools.run,
         at=tools.clock(),
-        policy=None if body is None else digits_of(body),
+        policy=policy,
         sts=bool(seen.ids) or tools.book.entry(seen.domain).to_publish is not None,
         tlsrpt=live[0] if tlsrpt is not None and live else None,
         tlsrpt_changed=tlsrpt is not None,
