@@ -44,7 +44,7 @@ from mtasts_deploy.declaration.load import load
 from mtasts_deploy.declaration.model import DomainSettings, Sts
 from mtasts_deploy.deployment import Deployment, utc_now
 from mtasts_deploy.diagnostics import Diagnostic, Severity
-from mtasts_deploy.dns import bridge, fence
+from mtasts_deploy.dns import fence, reading
 from mtasts_deploy.dns.zone_records import host
 from mtasts_deploy.errors import MtastsError
 from mtasts_deploy.facts import RecordKind
@@ -228,12 +228,12 @@ class MtaStsSource(BaseSource):  # type: ignore[misc, unused-ignore]
     def _by_others(self, zone: Any, domain: Domain) -> Any:
         """The record set of an earlier source at the `_mta-sts` name, if a value of ours is in it."""
         there = _records(zone).get((zone.hostname_from_fqdn(f"{domain.sts_record}."), _TXT))
-        return there if there is not None and any(RecordKind.STS.owns(bridge.raw_value(value)) for value in there.values) else None
+        return there if there is not None and any(RecordKind.STS.owns(reading.raw_value(value)) for value in there.values) else None
 
     def _add(self, zone: Any, ours: _Ours, lenient: bool) -> None:
         name = zone.hostname_from_fqdn(ours.name)
         there = _records(zone).get((name, _TXT))
-        values = [] if there is None else [value for value in there.values if not ours.kind.owns(bridge.raw_value(value))]
+        values = [] if there is None else [value for value in there.values if not ours.kind.owns(reading.raw_value(value))]
         if there is not None and len(values) < len(there.values) and not self.populate_should_replace:
             raise PluginError(self._by_hand(ours, there))
         data = {"type": _TXT, "ttl": ours.ttl, "values": [*values, ours.value.replace(";", "\\;")]}
@@ -283,7 +283,7 @@ class MtaStsValidator(ZoneValidator):  # type: ignore[misc, unused-ignore]
         kind = next((kind for start, kind in _NAMES.items() if record.fqdn.startswith(start)), None)
         if record._type != _TXT or kind is None:
             return
-        values = [bridge.raw_value(value) for value in record.values]
+        values = [reading.raw_value(value) for value in record.values]
         ours = [value for value in values if kind.owns(value)]
         parse: Callable[[list[str]], Any] = parse_sts if kind is RecordKind.STS else parse_tlsrpt
         try:

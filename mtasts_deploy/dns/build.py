@@ -19,7 +19,7 @@ from octodns.secret.environ import EnvironSecrets
 from mtasts_deploy.declaration.model import ProviderSpec
 from mtasts_deploy.declaration.wording import SECRET
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.dns import bridge
+from mtasts_deploy.dns import reading
 from mtasts_deploy.dns.providers import ALWAYS, Reuse, install_hint, known
 from mtasts_deploy.dns.trouble import said
 from mtasts_deploy.errors import MtastsError, Refused
@@ -35,12 +35,12 @@ def build(spec: ProviderSpec) -> Any:
     Raises `Refused`: its package is not installed (MTS472), a variable or another secret is not to be had (MTS473), it cannot be made
     with these options (MTS469), or it can never be a target (MTS462).
     """
-    bridge.prepare()
+    reading.prepare()
     chosen = _class(spec.class_name, f"provider {spec.name}")
     resolved = _Secrets(spec).resolve(spec.options)
     options = {**_accepted(chosen, {**ALWAYS, **known(spec.class_name).options}), **resolved}
     try:
-        return bridge.ready(chosen(spec.name, **options))
+        return reading.ready(chosen(spec.name, **options))
     except MtastsError:
         raise
     except Exception as error:
@@ -146,7 +146,7 @@ class _Secrets:
             self._handlers[name] = chosen(name, **self.resolve(block))
             log = getattr(self._handlers[name], "log", None)
             if isinstance(log, logging.Logger):
-                bridge.hush(log)
+                reading.hush(log)
         return self._handlers[name]
 
 

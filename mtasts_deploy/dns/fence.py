@@ -1,6 +1,6 @@
 """The fence around a zone that octodns-sync writes and others own: of the whole zone only our TXT records may change.
 
-The same overlay as in `bridge`, for a desired zone that octoDNS's sources made: everything that exists is copied into it, everything that
+The same overlay as in `overlay`, for a desired zone that octoDNS's sources made: everything that exists is copied into it, everything that
 does not exist and is not ours is taken out of it, and the finished plan is checked change by change.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from octodns.provider.plan import Plan
 from octodns.record import Record
 
-from mtasts_deploy.dns import bridge
+from mtasts_deploy.dns import overlay, reading
 from mtasts_deploy.dns.zone_text import absolute
 from mtasts_deploy.errors import Refused
 from mtasts_deploy.facts import RecordKind, ZoneName
@@ -36,7 +36,7 @@ def keep_others(desired: Any, existing: Any, target: Any, ours: Collection[OurNa
     Values of others at our names, and the metadata of the records there, stay. Raises `Refused`: MTS459 CNAME at our name, MTS460 NS or
     DNAME above it, MTS462 a target that loses whole zones.
     """
-    bridge.refuse_unusable(target)
+    reading.refuse_unusable(target)
     _bring_back_root_ns(existing, target)
     keys = {name.key for name in ours}
     wanted = {record.name: record for record in desired.records if _at(record, keys)}
@@ -48,11 +48,11 @@ def keep_others(desired: Any, existing: Any, target: Any, ours: Collection[OurNa
             found[record.name] = record
         else:
             desired.add_record(record, replace=True, lenient=True)
-    by_name = bridge.by_name(existing, existing.name)
+    by_name = reading.by_name(existing, existing.name)
     for name in ours:
         new, old = wanted.get(name.key), found.get(name.key)
         if new is not None:
-            bridge.refuse_if_blocked(by_name, ZoneName(existing.name), absolute(ZoneName(existing.name), name.key))
+            overlay.refuse_if_blocked(by_name, ZoneName(existing.name), absolute(ZoneName(existing.name), name.key))
         record = _merged(desired, name, new, old)
         if record is not None:
             desired.add_record(record, replace=True, lenient=True)
@@ -64,7 +64,7 @@ def _at(record: Any, keys: Collection[str]) -> bool:
 
 def _bring_back_root_ns(existing: Any, target: Any) -> None:
     """Where no source has a root NS record, octoDNS takes it out of `existing`; a target that writes whole files would then lose it."""
-    if existing.root_ns is None and (root := bridge.root_ns(target, ZoneName(existing.name))) is not None:
+    if existing.root_ns is None and (root := reading.root_ns(target, ZoneName(existing.name))) is not None:
         existing.add_record(root, lenient=True)
 
 
@@ -74,7 +74,7 @@ def _merged(zone: Any, name: OurName, new: Any, old: Any) -> Any:
         return new
     if new is None and not name.removable:
         return old
-    values = [value for value in old.values if not name.kind.owns(bridge.raw_value(value))]
+    values = [value for value in old.values if not name.kind.owns(reading.raw_value(value))]
     values += [value for value in (new.values if new is not None else ()) if value not in values]
     if not values:
         return None
@@ -85,7 +85,7 @@ def _merged(zone: Any, name: OurName, new: Any, old: Any) -> Any:
 def _listed(target: Any, zone: ZoneName) -> bool:
     """Does the target list the zone? Some say of an empty zone that it does not exist; one that cannot be asked has none."""
     try:
-        return zone in (bridge.zones(target) or ())
+        return zone in (reading.zones(target) or ())
     except Exception:
         return False
 
@@ -99,9 +99,9 @@ def checked(plan: Any, target: Any, ours: Collection[OurName]) -> Any:
         return None
     zone = ZoneName(plan.desired.name)
     if not plan.exists and not _listed(target, zone):
-        raise Refused(bridge.no_zone(target, zone))
+        raise Refused(reading.no_zone(target, zone))
     if plan.meta:
-        raise Refused(bridge.zone_level(target, zone, plan.meta))
+        raise Refused(overlay.zone_level(target, zone, plan.meta))
     keys = {name.key for name in ours}
     mine = [change for change in plan.changes if _at(change.record, keys)]
     if not mine:

@@ -57,12 +57,12 @@ class OctodnsTarget:
         """The zones that the provider lists; None if it cannot list any. Raises `ObservationError` (MTS471, MTS474 to MTS477), `Refused`
         if it cannot be built.
         """
-        from mtasts_deploy.dns import bridge, trouble
+        from mtasts_deploy.dns import reading, trouble
 
         def listed(_: int) -> frozenset[ZoneName] | None:
             with self._provider() as provider:
                 try:
-                    return bridge.zones(provider)
+                    return reading.zones(provider)
                 except MtastsError:
                     raise
                 except Exception as error:
@@ -89,11 +89,11 @@ class OctodnsTarget:
 
     def read(self, zone: ZoneName, names: Collection[str]) -> ZoneFacts | Unknown:
         """What the zone holds at these names. Never raises for a zone or provider that cannot be read."""
-        from mtasts_deploy.dns import bridge
+        from mtasts_deploy.dns import reading
 
         def read(_: int) -> ZoneFacts:
             with self._provider() as provider:
-                return bridge.read_zone(provider, zone, names, min_ttl=self._known.min_ttl)
+                return reading.read_zone(provider, zone, names, min_ttl=self._known.min_ttl)
 
         try:
             found = self._called(read)

@@ -55,6 +55,7 @@ def missing(expected: tuple[str, ...], output: str) -> str | None:
 def test_each_console_line_runs_as_written(name: str, tmp_path: Path) -> None:
     checkout = tmp_path / "mtasts-deploy"
     shutil.copytree(ROOT, checkout, ignore=LEFT_OUT)
+    subprocess.run([ROOT / "script" / "setup"], check=True)  # the copy must find it up to date, and not make it anew for itself
     (checkout / ".venv").symlink_to(ROOT / ".venv")  # set up once, not for each document
     found = commands((ROOT / name).read_text(encoding="utf-8"))
     assert found, f"{name} has no console block"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from octodns.provider.yaml import YamlProvider
 from octodns.zone import Zone
 
-from mtasts_deploy.dns import bridge, zone_text
+from mtasts_deploy.dns import reading, zone_text
 from mtasts_deploy.dns.zone_edit import TxtEdit, edit
 from mtasts_deploy.facts import TxtSet, Unknown, ZoneFacts, ZoneName
 
@@ -103,7 +103,7 @@ def edits(draw):
 
 def by_octodns(text):
     """Everything octoDNS reads from the text, by name and type."""
-    bridge.prepare()
+    reading.prepare()
     with tempfile.TemporaryDirectory() as directory:
         Path(directory, "example.com.yaml").write_bytes(text.encode())
         provider = YamlProvider("t", directory, enforce_order=False, escaped_semicolons=True)

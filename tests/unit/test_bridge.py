@@ -8,7 +8,7 @@ from octodns.provider.yaml import YamlProvider
 from octodns.record import Record
 from octodns.zone import Zone
 
-from mtasts_deploy.dns import bridge
+from mtasts_deploy.dns import bridge, reading
 from mtasts_deploy.dns.interface import Guarantee
 from mtasts_deploy.dns.zone_files import ZoneFilesProvider
 from mtasts_deploy.errors import ObservationError, ProviderError, Refused
@@ -206,7 +206,7 @@ def test_an_unreadable_zone_is_refused_or_unknown():
     found = refused(provider, sts("v=STSv1; id=1;", None))
     assert (found.code, 'Unknown record type: "NOPE"' in found.message) == ("MTS463", True)
     with pytest.raises(ObservationError) as raised:
-        bridge.read_zone(provider, ZONE, [STS])
+        reading.read_zone(provider, ZONE, [STS])
     assert raised.value.diagnostics[0].code == "MTS463"
 
 
@@ -220,7 +220,7 @@ def test_a_failure_while_writing_is_a_provider_error():
 
 
 def test_reading():
-    found = bridge.read_zone(
+    found = reading.read_zone(
         Memory(), ZONE, [STS, "example.com", "www.example.com", "_mta-sts.alias.example.com", "_mta-sts.sub.example.com", "x.d.example.com"]
     )
     assert isinstance(found, ZoneFacts)
@@ -231,7 +231,7 @@ def test_reading():
     assert found.at("_mta-sts.alias.example.com").cname == "_mta-sts.example.net"
     assert found.cuts == {"sub.example.com": "NS", "d.example.com": "DNAME"}
     with pytest.raises(ObservationError) as raised:
-        bridge.read_zone(Memory(records=[], exists=False), ZONE, [STS])
+        reading.read_zone(Memory(records=[], exists=False), ZONE, [STS])
     assert raised.value.diagnostics[0].code == "MTS458"
 
 
@@ -348,6 +348,6 @@ def test_an_automatic_ttl_gives_way_to_ours_and_other_metadata_stays():
 
 def test_the_shortest_ttl_of_a_provider_is_told():
     provider = Memory()
-    assert bridge.read_zone(provider, ZONE, [STS]).min_ttl == 0
+    assert reading.read_zone(provider, ZONE, [STS]).min_ttl == 0
     provider.min_ttl = 120
-    assert bridge.read_zone(provider, ZONE, [STS], min_ttl=60).min_ttl == 120
+    assert reading.read_zone(provider, ZONE, [STS], min_ttl=60).min_ttl == 120
