@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """Where the lines go. `path` None: stdout, and nothing is written. `main` is the declaration that the lines belong to, `before` what
-    the file has now (None: there is none), `declared` what is declared already.
+    the file has now (None: there is none), `declared` what is declared already. `dns`: the provider in whose zones a domain was found.
     """
 
     path: Path | None
     main: Path
     before: bytes | None
     declared: Declaration | None
+    dns: Mapping[Domain, str] = field(default_factory=dict)
 
 
 @command(data=False)
@@ -43,6 +45,15 @@ def import_(
     from_file: Annotated[
         Path | None,
         typer.Option("--from-file", metavar="FILE", help="Also the domains in this file, one a line; - is stdin.", show_default=False),
+    ] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider",
+            metavar="NAME",
+            help="Also the zones of this declared provider, where something is live. Domains inside of zones must be named.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -73,8 +84,13 @@ def import_(
     from mtasts_deploy.verify.run import verify
 
     wait = options.seconds("--lock-timeout", lock_timeout)
-    names = _named(domains or [], from_file)
     target = _target(session, out)
+    asked = _named(domains or [], from_file)
+    offered = [] if provider is None else _zones(target, provider)
+    names = list(dict.fromkeys([*asked, *offered]))
+    if not names:
+        hint = "Name domains, or a file of them, or a provider: deploy import example.com --from-file domains.txt"
+        raise UsageError(Diagnostic(code="MTS941", message="there is no domain to look at", hint=hint))
     known = () if target.declared is None else target.declared.domains
     eyes = adapters.eyes(options.looking(resolver, ca_file, connect_to, timeout), utc_now, smtp=False)
     if session.err.terminal:
@@ -83,7 +99,8 @@ def import_(
     session.messages.end()
     found = [described(one) for one in report.domains]
     lives = [one for one in found if isinstance(one, Live)]
-    left = [one for one in found if isinstance(one, LeftOut) and one.domain not in known]
+    passed = {one.domain for one in found if isinstance(one, LeftOut) and one.nothing} - set(asked)
+    left = [one for one in found if isinstance(one, LeftOut) and one.domain not in {*known, *passed}]
     session.messages.findings(_known(one, target) for one in names if one in known)
     session.messages.findings(finding for one in lives for finding in (*one.findings, *_alias(eyes, one)))
     session.messages.findings(finding for one in left for finding in _of_left(one))
@@ -91,13 +108,15 @@ def import_(
     if target.path is None:
         session.out.write(fragment([_lines(live) for live in new]) if new else "")
     else:
-        _write(session, target, target.path, new, lives, wait)
-    session.messages.say(_closing(len(new), len(names) - len(new) - len(left), len(left), target))
+        by = {one: provider for one in offered if provider is not None}
+        _write(session, replace(target, dns=by), target.path, new, lives, wait)
+    already = sum(one in known for one in names)
+    session.messages.say(_closing(len(new), already, len(left), len(passed - set(known)), target))
     return 1 if any(not one.nothing for one in left) else 0
 
 
 def _named(names: Sequence[str], file: Path | None) -> list[Domain]:
-    """The domains that are asked for, each once. Raises `UsageError` where there is none or a file cannot be read."""
+    """The domains that are asked for, each once. Raises `UsageError` where a name is none or the file cannot be read."""
     from mtasts_deploy.rfc.names import Domain
 
     if file is not None:
@@ -117,10 +136,29 @@ def _named(names: Sequence[str], file: Path | None) -> list[Domain]:
             problems += error.diagnostics
     if problems:
         raise UsageError(*problems)
-    if not found:
-        hint = "Name domains, or a file of them: deploy import example.com --from-file domains.txt"
-        raise UsageError(Diagnostic(code="MTS941", message="no domain is named", hint=hint))
     return list(found)
+
+
+def _zones(target: Target, provider: str) -> list[Domain]:
+    """The zones of a provider that may be mail domains. Raises `UsageError`, `ObservationError`, `Refused`."""
+    from mtasts_deploy.deployment import Deployment
+    from mtasts_deploy.rfc.names import Domain
+
+    declared = () if target.declared is None else target.declared.providers
+    if target.declared is None or provider not in declared:
+        hint = f"Declared are: {', '.join(sorted(declared)) or 'none'}."
+        raise UsageError(Diagnostic(code="MTS941", message=f"--provider {provider}: there is no such provider", hint=hint))
+    adapter = Deployment.of(target.declared).targets[provider]
+    adapter.ready()
+    zones = adapter.zones()
+    if zones is None:
+        hint = "Name the domains, or a file of them with --from-file."
+        raise UsageError(Diagnostic(code="MTS941", message=f"--provider {provider}: it cannot list its zones", hint=hint))
+    found = []
+    for zone in sorted(zones):
+        with contextlib.suppress(MtastsError):  # reverse zones and the like
+            found.append(Domain.parse(zone.removesuffix(".")))
+    return [one for one in found if not str(one).endswith(".arpa")]
 
 
 def _target(session: Session, out: Path | None) -> Target:
@@ -149,7 +187,7 @@ def _write(session: Session, target: Target, path: Path, new: Sequence[Live], li
     if new:
         made = _content(target, new, {})
         declaration = _declared(target, path, made)
-        explicit = {live.domain: _differing(live, declaration) for live in new}
+        explicit = {live.domain: _differing(live, declaration, target.dns.get(live.domain)) for live in new}
         if any(explicit.values()):
             made = _content(target, new, explicit)
             declaration = _declared(target, path, made)
@@ -208,7 +246,7 @@ def _declared(target: Target, path: Path, made: bytes) -> Declaration:
         raise
 
 
-def _differing(live: Live, declaration: Declaration) -> dict[str, object]:
+def _differing(live: Live, declaration: Declaration, dns: str | None) -> dict[str, object]:
     """What must be written because the defaults, or our own ones, are different."""
     settings = declaration.domains.get(live.domain)
     if settings is None:
@@ -216,6 +254,8 @@ def _differing(live: Live, declaration: Declaration) -> dict[str, object]:
     found: dict[str, object] = {} if settings.sts is live.sts else {"sts": live.sts}
     if live.ttl is not None and settings.ttl != live.ttl:
         found["ttl"] = live.ttl
+    if dns is not None and settings.dns != (dns,):
+        found["dns"] = dns
     return found
 
 
@@ -297,7 +337,8 @@ def _of_left(one: LeftOut) -> Iterator[Diagnostic]:
     yield Diagnostic(code="MTS946", severity=severity, message=message, domain=str(one.domain), hint=hint)
 
 
-def _closing(new: int, known: int, left: int, target: Target) -> str:
+def _closing(new: int, known: int, left: int, passed: int, target: Target) -> str:
     parts = [f"{new} described" if target.path is None else f"{new} written to {target.path}"]
     parts += [f"{known} declared already"] * bool(known) + [f"{left} left out"] * bool(left)
+    parts += [f"{passed} zones without anything live"] * bool(passed)
     return f"Import: {', '.join(parts)}."

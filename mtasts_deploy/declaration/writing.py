@@ -48,6 +48,7 @@ class Written:
     mx: tuple[MxPattern, ...] | None = None
     tlsrpt: tuple[str, ...] | None = None
     ttl: int | None = None
+    dns: str | None = None
     said: str = ""
 
     def lines(self) -> list[str]:
@@ -66,6 +67,8 @@ class Written:
             made.append(f"tlsrpt: {texts[0] if len(texts) == 1 else '[' + ', '.join(texts) + ']'}")
         if self.ttl is not None:
             made.append(f"ttl: {self.ttl}")
+        if self.dns is not None:
+            made.append(f"dns: {_text(self.dns)}")
         comment = f"    # {self.said}" if self.said else ""
         return [f"  {_text(self.domain.unicode)}:{comment}", *(f"    {line}" for line in made)]
 

@@ -59,7 +59,7 @@ def saw(entry: Entry, look: Look, now: datetime) -> Entry:
     if first and (look.ids or look.bodies):
         after = replace(after, incomplete=now)
     if look.host and (after.ids or after.policies or after.ways):
-        after = served_by(after, look.host, look.aliases, there=bool(look.bodies))
+        after = served_by(after, look.host, look.aliases)
         after = saw_addresses(after, look.addresses, look.declared, look.host, now, closes=look.closes)
     return after
 

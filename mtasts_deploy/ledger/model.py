@@ -173,8 +173,12 @@ class Entry:
         """The bytes, by digits, that may be fetched now."""
         return frozenset(digits for digits, policy in self.policies.items() if policy.until is None)
 
-    def held(self, ids: Iterable[str]) -> frozenset[str]:
-        """The bytes, by digits, that may be fetched now and that senders may have stored under one of these ids."""
+    def elsewhere(self, ids: Iterable[str]) -> frozenset[str]:
+        """The bytes, by digits, that were fetched from a server that is no host of ours, as an import does, and that senders may have
+        stored under one of these ids; none once a host of ours has had a policy.
+        """
+        if self.host:
+            return frozenset()
         stored = frozenset[str]().union(*(known.bytes for text in ids if (known := self.ids.get(text)) is not None))
         return stored & self.fetchable()
 

@@ -69,16 +69,13 @@ def preparing(entry: Entry, host: str, address: Address, ttl: int, now: datetime
     return entry if set(after) == set(entry.ways) else replace(entry, ways=after)
 
 
-def served_by(entry: Entry, host: str, also: Collection[str] = (), *, there: bool = True) -> Entry:
-    """Every way leads to this host: nothing was ever published, or the hosts `also` are the same under another name. `there`: a policy is
-    at this host; else it is not known to serve what others have published.
-    """
+def served_by(entry: Entry, host: str, also: Collection[str] = ()) -> Entry:
+    """Every way leads to this host: nothing was ever published, or the hosts `also` are the same under another name."""
     ways: dict[tuple[str, Address], Way] = {}
     for way in entry.ways:
         moved = replace(way, host=host) if not entry.published or way.host in also else way
         ways.setdefault((moved.host, moved.address), moved)
-    taken = not entry.published or entry.host in also or (there and not entry.host)
-    name = host if taken else entry.host
+    name = host if not entry.published or entry.host in also else entry.host
     left = tuple(ways.values())
     return entry if (left, name) == (entry.ways, entry.host) else replace(entry, ways=left, host=name)
 

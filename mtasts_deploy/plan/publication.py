@@ -115,16 +115,18 @@ def _none(settings: DomainSettings, seen: Observed, entry: Entry, declared: tupl
 
 def _elsewhere(seen: Observed, entry: Entry) -> bool:
     """Is the policy that senders fetch on a server that is no host of ours, as an import has found it?"""
-    return not isinstance(seen.hosted, HostedPolicy) and not entry.host and bool(entry.held(text for text, _ in seen.ids))
+    return not isinstance(seen.hosted, HostedPolicy) and bool(entry.elsewhere(text for text, _ in seen.ids))
 
 
 def _named(seen: Observed, entry: Entry) -> Policy | None:
-    """The policy that a live id of ours names, where the file is lost; under another's id, the one that was fetched while it was live."""
+    """The policy that a live id of ours names, where the file is lost; of a server of others, the one that an import has seen there."""
     for text, _ in seen.ids:
         public = entry.policies.get(PolicyId.parse(text).digits or "")
         if public is not None:
             return read_policy(public.body)
-    fetched = [read_policy(entry.policies[digits].body) for digits in entry.held(text for text, _ in seen.ids)]
+    if isinstance(seen.hosted, HostedPolicy):
+        return None
+    fetched = [read_policy(entry.policies[digits].body) for digits in entry.elsewhere(text for text, _ in seen.ids)]
     first = next(iter(fetched), None)
     return first if first is not None and all(other is not None and first.means(other) for other in fetched) else None
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mtasts_deploy import adapters
+from mtasts_deploy.apply.report import Outcome as End
 from mtasts_deploy.declaration.model import Sts
+from mtasts_deploy.deployment import Options
 from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.facts import Fetched
+from mtasts_deploy.facts import Address, Fetched
 from mtasts_deploy.ledger.events import Look, saw
 from mtasts_deploy.ledger.model import UNSEEN
 from mtasts_deploy.plan.model import Action, Barrier, PutPolicy, PutRecords, Verdict
-from mtasts_deploy.rfc.policy import Mode
+from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.rfc.policy import Mode, policy_id
 from mtasts_deploy.sender.names import Outcome, Reply
 from mtasts_deploy.sender.options import Looking
 from mtasts_deploy.verify.importing import LeftOut, Live, described
@@ -175,30 +177,56 @@ def test_our_own_lost_file_is_not_taken_for_one_elsewhere(sandbox: Sandbox):
     assert (plan.lines[0].action, plan.lines[0].text.partition(" · ")[0]) == (Action.ADD, "mode enforce")
 
 
-def test_a_domain_that_was_adopted_and_is_no_longer_declared_is_noticed(sandbox: Sandbox):
-    sandbox.host.files[EXAMPLE] = FOREIGN
-    sandbox.apply()
-    sandbox.declare("domains: {}\n")
-    assert [finding.code for finding in sandbox.plan().strays] == ["MTS415"]
-
-
 def adopt(sandbox: Sandbox) -> None:
-    from mtasts_deploy.deployment import Options
-
     sandbox.deployment.adopt({EXAMPLE: Look(ids=(("20250101", 3600),), bodies=(FOREIGN,))}, Options(command="deploy import"))
+
+
+@dataclass
+class Web:
+    """The policy host, on which others put what they like until it leads to the host of the sandbox."""
+
+    sandbox: Sandbox
+    body: bytes | None
+
+    def fetch(self, domain: Domain, *, known: bool) -> tuple[Fetched, ...]:
+        return serving(self.body or self.sandbox.host.files[domain])
+
+    def fetch_at(self, domain: Domain, address: Address) -> tuple[Fetched, ...]:
+        return self.fetch(domain, known=True)
+
+
+def imported(sandbox: Sandbox, body: bytes) -> Web:
+    """The domain behind HTTPS, imported, with this served now."""
+    web = Web(sandbox, body)
+    sandbox.fetcher = web
+    sandbox.declare(sandbox.text.replace("mode: enforce", "confirm: https, mode: enforce"))
+    adopt(sandbox)
+    return web
+
+
+def test_no_id_moves_before_the_policy_host_serves_our_file(sandbox: Sandbox):
+    web = imported(sandbox, FOREIGN)
+    assert sandbox.apply().exit_code in (1, 6)
+    assert sandbox.live_id() == "20250101"
+    web.body = None
+    assert sandbox.one().lines[0].action is Action.KEEP
+    assert sandbox.apply().exit_code == 0
+    assert sandbox.live_id() == str(policy_id(sandbox.host.files[EXAMPLE]))
+
+
+def test_what_others_have_changed_since_the_import_stops_the_domain(sandbox: Sandbox):
+    imported(sandbox, TESTING)
+    result = sandbox.apply()
+    assert (result.exit_code, result.outcomes[EXAMPLE]) == (5, End.STALE)
+    assert EXAMPLE not in sandbox.host.files
+    assert "mode testing" in sandbox.one().lines[0].text, "who does not know what senders hold goes on in testing"
 
 
 def test_bytes_that_mean_different_things_are_no_policy_to_go_by(sandbox: Sandbox):
     entry = saw(UNSEEN, Look(ids=(("20250101", 3600),), bodies=(FOREIGN, TESTING)), sandbox.clock())
-    assert len(entry.held(["20250101"])) == 2
-    sandbox.deployment.adopt({EXAMPLE: Look(ids=(("20250101", 3600),), bodies=(FOREIGN, TESTING))}, options())
+    assert len(entry.elsewhere(["20250101"])) == 2
+    sandbox.deployment.adopt({EXAMPLE: Look(ids=(("20250101", 3600),), bodies=(FOREIGN, TESTING))}, Options(command="deploy import"))
     assert sandbox.one().lines[0].action is Action.ADD
-
-
-def options() -> Any:
-    from mtasts_deploy.deployment import Options
-
-    return Options(command="deploy import")
 
 
 # --- the command
@@ -332,3 +360,16 @@ def test_a_policy_host_that_is_an_alias_is_spoken_of(live: Callable[[Net], Trans
     done = here.deploy("import", "example.com", "--out", "-")
     assert "MTS944: mta-sts.example.com is a CNAME to cdn.example" in done.err
     assert replace(alias, canonical="").aliased is False
+
+
+def test_the_zones_of_a_provider_are_looked_at_where_something_is_live(live: Callable[[Net], Transcript]):
+    here = live(Net())
+    here.write("mta-sts.yaml", "version: 1\nproviders:\n  files: {class: mtasts_deploy.dns.zone_files.ZoneFilesProvider, directory: z}\n")
+    for zone in ("example.com", "example.net", "2.0.192.in-addr.arpa"):
+        here.write(f"z/{zone}.yaml", "---\n'':\n  type: MX\n  values: [{preference: 10, exchange: mx1.example.com.}]\n")
+    done = here.deploy("import", "--provider", "files")
+    assert done.code == 0, done.err
+    assert "Import: 1 written to mta-sts.yaml, 1 zones without anything live." in done.err
+    assert (here.directory / "mta-sts.yaml").read_text().endswith("    dns: files\n")
+    assert here.deploy("validate").code == 0
+    assert here.deploy("import", "--provider", "nobody").code == 1
