@@ -101,9 +101,10 @@ def import_(
     lives = [one for one in found if isinstance(one, Live)]
     passed = {one.domain for one in found if isinstance(one, LeftOut) and one.nothing} - set(asked)
     left = [one for one in found if isinstance(one, LeftOut) and one.domain not in {*known, *passed}]
-    session.messages.findings(_known(one, target) for one in names if one in known)
-    session.messages.findings(finding for one in lives for finding in (*one.findings, *_alias(eyes, one)))
-    session.messages.findings(finding for one in left for finding in _of_left(one))
+    told = [_known(one, target) for one in names if one in known]
+    told += [finding for one in lives for finding in (*one.findings, *_alias(eyes, one))]
+    told += [finding for one in left for finding in _of_left(one)]
+    session.messages.findings(told)
     new = [one for one in lives if one.domain not in known]
     if target.path is None:
         session.out.write(fragment([_lines(live) for live in new]) if new else "")
@@ -112,7 +113,9 @@ def import_(
         _write(session, replace(target, dns=by), target.path, new, lives, wait)
     already = sum(one in known for one in names)
     session.messages.say(_closing(len(new), already, len(left), len(passed - set(known)), target))
-    return 1 if any(not one.nothing for one in left) else 0
+    if new and target.path is not None and not session.automated:
+        session.messages.say("Next: deploy plan.")
+    return 1 if any(finding.severity is Severity.ERROR for one in left for finding in _of_left(one)) else 0
 
 
 def _named(names: Sequence[str], file: Path | None) -> list[Domain]:
@@ -327,7 +330,7 @@ def _known(domain: Domain, target: Target) -> Diagnostic:
 
 
 def _of_left(one: LeftOut) -> Iterator[Diagnostic]:
-    yield from one.findings
+    yield from (finding for finding in one.findings if not one.nothing or finding.severity is Severity.ERROR)
     if one.nothing:
         message = f"{one.domain.display} is not written: nothing of MTA-STS or TLSRPT is live there"
         severity, hint = Severity.WARN, "Declare it by hand: `deploy init` shows how."

@@ -17,6 +17,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import Address, Fetched
 from mtasts_deploy.ledger.events import Look, saw
 from mtasts_deploy.ledger.model import UNSEEN
+from mtasts_deploy.output.standing import IdState, standing
 from mtasts_deploy.plan.model import Action, Barrier, PutPolicy, PutRecords, Verdict
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import Mode, policy_id
@@ -292,12 +293,13 @@ def test_what_is_declared_stays_as_it_is(live: Callable[[Net], Transcript]):
 
 def test_a_domain_that_cannot_be_read_is_named_and_the_others_are_written(live: Callable[[Net], Transcript]):
     here = live(Net().with_dns({("_mta-sts.example.org", "TXT"): [STS, STS]}))
-    here.write("names.txt", "# ours\nexample.org # two\n\nexample.net\n")
+    here.write("names.txt", "# ours\nexample.org # two\n\nreports.example\n")
     done = here.deploy("import", "example.com", "--from-file", "names.txt")
     assert done.code == 1
     assert "MTS301" in done.err
     assert "MTS946: example.org is not written" in done.err
-    assert "example.net is not written: nothing" in done.err
+    assert "reports.example is not written: nothing" in done.err
+    assert "MTS570: _smtp._tls.reports.example" not in done.err, "what is not there need not be told of"
     assert "Import: 1 written to mta-sts.yaml, 2 left out." in done.err
     assert "example.org" not in (here.directory / "mta-sts.yaml").read_text()
 
@@ -373,3 +375,16 @@ def test_the_zones_of_a_provider_are_looked_at_where_something_is_live(live: Cal
     assert (here.directory / "mta-sts.yaml").read_text().endswith("    dns: files\n")
     assert here.deploy("validate").code == 0
     assert here.deploy("import", "--provider", "nobody").code == 1
+
+
+def test_a_name_that_does_not_exist_is_no_success(live: Callable[[Net], Transcript]):
+    done = live(Net()).deploy("import", "exmaple.com")
+    assert (done.code, "MTS638" in done.err) == (1, True)
+
+
+def test_status_knows_what_was_imported(sandbox: Sandbox):
+    adopt(sandbox)
+    survey, book = sandbox.deployment.survey()
+    settings = sandbox.deployment.declaration.domains[EXAMPLE]
+    found = standing(settings, survey.plan.domains[0], survey.seen[EXAMPLE], book.get(EXAMPLE), sandbox.clock())
+    assert (found.live, found.id_state, found.uncovered) == (Mode.ENFORCE, IdState.FOREIGN, ())
