@@ -150,7 +150,7 @@ def _note(tools: Tools, work: Work, seen: Observed) -> Entry:
     put = next((step for step in work.plan.steps if isinstance(step, PutPolicy)), None)
     if put is not None:
         entry = putting(entry, put.body, now)
-    tools.book.set(work.plan.domain, placed(entry, work.place.dns, (entry.published and entry.host) or work.place.host))
+    tools.book.set(work.plan.domain, placed(entry, work.place.dns, entry.host if entry.published else work.place.host))
     return without
 
 
@@ -229,10 +229,12 @@ def _read_back(tools: Tools, works: Sequence[Work]) -> None:
         files = [file for file in found.values() if isinstance(file, HostedPolicy)]
         entry = saw(entry, Look(bodies=tuple(file.body for file in files)), now)
         if len(bodies) == 1 and files:
+            if not entry.host:  # what an import has found elsewhere is on a host of ours now, not from the note of the put on
+                entry = placed(entry, work.place.dns, work.place.host)
             shown = found.get(entry.host)
             mark = shown.mark if isinstance(shown, HostedPolicy) else None
             entry = (stored if work.place.https else read_back)(entry, files[0].body, now, mark)
-        elif not any(found.values()):
+        elif not any(found.values()) and not entry.elsewhere(entry.ids):
             entry = removed(entry, now)
         tools.book.set(work.plan.domain, entry)
         wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,12 @@ from mtasts_deploy.declaration.model import Sts
 from mtasts_deploy.deployment import Options
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import Address, Fetched
-from mtasts_deploy.ledger.events import Look, saw
+from mtasts_deploy.ledger.events import Look, digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN
 from mtasts_deploy.output.standing import IdState, standing
 from mtasts_deploy.plan.model import Action, Barrier, PutPolicy, PutRecords, Verdict
 from mtasts_deploy.rfc.names import Domain
-from mtasts_deploy.rfc.policy import Mode, policy_id
+from mtasts_deploy.rfc.policy import Mode, parse_policy, policy_id
 from mtasts_deploy.sender.names import Outcome, Reply
 from mtasts_deploy.sender.options import Looking
 from mtasts_deploy.verify.importing import LeftOut, Live, described
@@ -29,6 +31,7 @@ from mtasts_deploy.verify.run import verify
 from tests.deployments import EXAMPLE, Sandbox
 from tests.net import DOMAIN, ENFORCE, NOW, STS, TESTING, Net
 from tests.transcripts import Transcript
+from tests.worlds import Failure
 
 FOREIGN = b"version: STSv1\nmax_age: 604800\nmode: enforce\nmx: mx1.example.com\nmx: mx2.example.com\n"
 TXT = ("_mta-sts.example.com", "TXT")
@@ -388,3 +391,41 @@ def test_status_knows_what_was_imported(sandbox: Sandbox):
     settings = sandbox.deployment.declaration.domains[EXAMPLE]
     found = standing(settings, survey.plan.domains[0], survey.seen[EXAMPLE], book.get(EXAMPLE), sandbox.clock())
     assert (found.live, found.id_state, found.uncovered) == (Mode.ENFORCE, IdState.FOREIGN, ())
+
+
+@pytest.mark.parametrize("first", range(1, 30, 2))
+def test_an_adoption_may_be_killed_at_any_point(sandbox: Sandbox, first: int):
+    """Killed once while others serve and once when our host does: what senders get always means the same, under an id that names it."""
+    web = imported(sandbox, FOREIGN)
+    wrong: list[str] = []
+
+    def look(what: str) -> None:
+        body = web.body or sandbox.host.files[EXAMPLE]
+        if parse_policy(body).mode is not Mode.ENFORCE or (
+            sandbox.live_id() != "20250101" and not sandbox.live_id().startswith(digits_of(body))
+        ):
+            wrong.append(f"{what}: {sandbox.live_id()} and {body!r}")
+
+    def killed_at(number: int) -> None:
+        left = count(1)
+
+        def hook(what: str) -> None:
+            look(what)
+            if next(left) == number:
+                raise Failure(what)
+
+        with contextlib.suppress(Failure), sandbox.failing(hook):
+            sandbox.apply()
+        sandbox.state.objects.pop("lock.json", None)
+        sandbox.clock.pass_(minutes=1)
+
+    killed_at(first)
+    killed_at(99)
+    assert sandbox.live_id() == "20250101"
+    web.body = None  # the policy host leads to our host now
+    killed_at(first)
+    with sandbox.failing(look):
+        assert sandbox.apply().exit_code == 0
+    assert wrong == []
+    assert sandbox.live_id().startswith(digits_of(sandbox.host.files[EXAMPLE]))
+    assert sandbox.one().verdict is Verdict.UNCHANGED
