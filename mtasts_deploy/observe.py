@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from mtasts_deploy.hosting.interface import Host
 from mtasts_deploy.ledger.events import Look
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.rfc.policy import PolicyId
 from mtasts_deploy.rfc.records import parse_sts
 
 NEGATIVE_TTL = 3600
@@ -99,7 +100,8 @@ class Observed:
 
     `hosted` is the file at `host`, the one that serves now; that is the declared one unless the domain is to move. `copies` are at other
     hosts: the declared one, and those that senders may still be led to. `lost` are such hosts that are not declared any more; `aliases`
-    are other names of the declared host. `address` has the sites of the policy host's name.
+    are other names of the declared host. `address` has the sites of the policy host's name. `holders`, looked for only where a ledger was
+    lost, are other hosts that have a policy of the domain.
     """
 
     domain: Domain
@@ -116,6 +118,7 @@ class Observed:
     copies: tuple[Copy, ...] = ()
     lost: tuple[str, ...] = ()
     aliases: frozenset[str] = frozenset()
+    holders: tuple[str, ...] = ()
 
     @property
     def files(self) -> dict[str, HostedPolicy | Unknown | None]:
@@ -170,7 +173,15 @@ class Observed:
             declared=None if self.place is None else self.place.address,
             addresses=self.leads,
             closes=self.place is None or not self.place.public,
+            unsure=self._unsure,
         )
+
+    @property
+    def _unsure(self) -> bool:
+        """Without a ledger: may another host than the declared one serve? A fetch would tell, and an address that is the declared one."""
+        if self.place is None or self.place.https:
+            return False
+        return bool(self.holders) if self.place.address is None else set(self.leads) != {self.place.address}
 
     def fingerprints(self) -> dict[str, str]:
         """A fingerprint of each fact that the planner looks at, for the stale check."""
@@ -274,7 +285,25 @@ class World:
                 for name in one.hosts[1:]
             ]
             seen[domain] = asker.observed(facts, found[one.hosts[0]].get(domain), self.hosts[one.hosts[0]].location(domain), one, copies)
-        return seen
+        return seen | self._with_holders(seen, known)
+
+    def _with_holders(self, seen: Mapping[Domain, Observed], known: Mapping[Domain, Entry | None]) -> dict[Domain, Observed]:
+        """Where an id of ours is live that no ledger knows, and neither a fetch nor a managed address tells which host serves: ask all."""
+        doubted = {domain: one for domain, one in seen.items() if _doubted(one, known[domain])}
+        if not doubted:
+            return {}
+        found = {name: host.read(list(doubted)) for name, host in self.hosts.items()}
+        return {
+            domain: replace(
+                one,
+                holders=tuple(
+                    name
+                    for name, host in self.hosts.items()
+                    if found[name].get(domain) is not None and host.location(domain) != one.location
+                ),
+            )
+            for domain, one in doubted.items()
+        }
 
     def _find_zones(self, places: Sequence[Place]) -> None:
         """Ask providers that cannot list their zones about every name, several at a time."""
@@ -441,6 +470,14 @@ class _Asked:
         if not hosts:
             return LiveMx(hosts=(name,), ttl=ttl or NEGATIVE_TTL, implicit=True, addressed=addressed)
         return LiveMx(hosts=tuple(hosts), ttl=ttl, differing=differing)
+
+
+def _doubted(seen: Observed, entry: Entry | None) -> bool:
+    if seen.place is None or seen.place.https or seen.place.address is not None:
+        return False
+    if entry is not None and entry.published and not entry.astray:
+        return False
+    return any(PolicyId.parse(text).digits is not None for text, _ in seen.ids)
 
 
 def _single(site: RecordSite) -> bool:

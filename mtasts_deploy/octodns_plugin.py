@@ -143,7 +143,12 @@ class _Deployed:
         if entry is None:
             return "the ledger does not know the domain"
         live = sorted(known.id for known in entry.ids.values() if known.until is None)
-        return f"the ledger has seen the id {live[0]} live, and has no record to publish" if live else ""
+        if not live:
+            return ""
+        why = f"the ledger has seen the id {live[0]} live, and has no record to publish"
+        if entry.lost is None:
+            return why
+        return f"{why}; it was lost: `deploy apply` hands a fresh id over when the address can be in no cache any more (`plan` says when)"
 
     def sts(self, domain: Domain) -> _Ours | None:
         """The `_mta-sts` record whose bytes passed the barrier, as the ledger has it."""

@@ -1,11 +1,19 @@
-"""What all tests share: the rule for tests that need programs which may not be installed."""
+"""What all tests share: signals as usual, and the rule for tests that need programs which may not be installed."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 
 import pytest
+
+
+def pytest_configure() -> None:
+    """What the tests were started under (`nohup`, a background job) may have switched signals off, for all their children, too."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

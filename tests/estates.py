@@ -92,6 +92,17 @@ def deploy(directory: Path, providers: Mapping[str, Mapping[str, Any]], domains:
     return deployment
 
 
+def hurried(deployment: Deployment) -> None:
+    """Do not wait between tries."""
+    from mtasts_deploy.declaration.model import Limit
+    from mtasts_deploy.dns.octodns_target import OctodnsTarget
+    from mtasts_deploy.dns.pace import Pace
+
+    for target in deployment.targets.values():
+        if isinstance(target, OctodnsTarget):
+            target._pace_given = Pace(Limit(), sleep=lambda _: None)
+
+
 def applied(deployment: Deployment, parallelism: int = 32) -> Result:
     """Apply it; the result."""
     result = deployment.apply(options=Options(parallelism=parallelism))

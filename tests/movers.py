@@ -68,23 +68,24 @@ class Mover(Adversary):
         ttl = max((way.ttl for way in entry.ways), default=0)
         return entry.lost is not None and self.clock() < entry.lost + timedelta(seconds=ttl)
 
-    @precondition(lambda self: self.history.ids[-1].tool and self.history.ids[-1].what is not None and self.is_at_home())
+    @precondition(lambda self: self.history.ids[-1].tool and self.history.ids[-1].what is not None and self.can_be_known_again())
     @rule(kill=NUMBERS)
     def lose_the_ledger(self, kill):
         super().lose_the_ledger(kill)
 
-    def stranger_serves(self, body: bytes | None) -> None:
-        """Not while a move is open or asked for: it takes along what is served, also a stranger's."""
-        if self.is_at_home():
-            super().stranger_serves(body)
+    def can_be_known_again(self) -> bool:
+        """Is no address in a cache for longer than the present one tells? After the state was lost, that is all that is known."""
+        here = self.history.leads[-1]
+        return all(lead.ttl <= here.ttl for lead in self.history.leads if lead.visible(self.clock()))
 
-    def is_at_home(self) -> bool:
-        """Does the policy host lead where it is declared to, and nowhere else?
+    @precondition(lambda self: self.entry().astray and self.history.reached == [self.declared_host()])
+    @rule()
+    def vouches_for_the_declared_host(self):
+        """After the state was lost: the operator knows that nobody is led to another host."""
+        self.succeeded(self.run(lambda: self.scene_apply("MTS422", "MTS424"), Trouble()), alone=True)
 
-        A ledger that is lost in a move takes the declared host to be the one that serves; without a fetch nothing tells otherwise.
-        """
-        declared = "cdn" if "host: cdn" in str(self.settings["place"]) else "web"
-        return self.history.reached == [declared]
+    def declared_host(self) -> str:
+        return "cdn" if "host: cdn" in str(self.settings["place"]) else "web"
 
     def succeeded(self, result: Result | None, *, alone: bool) -> None:
         """A move brings no new bytes: those of the declaration, and those that an earlier run has put, get their id at the next apply."""

@@ -14,7 +14,7 @@ from mtasts_deploy.errors import HostError, LeaseLost
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
 from mtasts_deploy.ledger.events import Look, changing, digits_of, placed, putting, read_back, removed, saw, stored, taking_back
 from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.ledger.ways import given_up, preparing
+from mtasts_deploy.ledger.ways import given_up, preparing, vouched
 from mtasts_deploy.observe import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Barrier, PutPolicy, RemovePolicy
@@ -144,6 +144,8 @@ def _note(tools: Tools, work: Work, seen: Observed) -> Entry:
         entry = taking_back(entry) if tools.rollback else changing(entry, before)
     if "MTS423" in work.plan.lifted:
         entry = given_up(entry, seen.lost, work.place.host)
+    if "MTS424" in work.plan.lifted:
+        entry = vouched(entry, work.place.host)
     without = entry
     if work.plan.moves:
         entry = _prepared(work, seen, entry, now)
@@ -228,7 +230,9 @@ def _read_back(tools: Tools, works: Sequence[Work]) -> None:
         bodies = {file.body if isinstance(file, HostedPolicy) else None for file in found.values()}
         files = [file for file in found.values() if isinstance(file, HostedPolicy)]
         entry = saw(entry, Look(bodies=tuple(file.body for file in files)), now)
-        if len(bodies) == 1 and files:
+        if entry.astray:
+            pass  # what is not at this host may be at another
+        elif len(bodies) == 1 and files:
             if not entry.host:  # what an import has found elsewhere is on a host of ours now, not from the note of the put on
                 entry = placed(entry, work.place.dns, work.place.host)
             shown = found.get(entry.host)

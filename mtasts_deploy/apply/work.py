@@ -17,6 +17,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
 from mtasts_deploy.ledger.events import confirmed, digits_of, placed, read_back, saw, stored, written_by_us
 from mtasts_deploy.ledger.model import Before, Entry
+from mtasts_deploy.ledger.ways import UNKNOWN_HOST
 from mtasts_deploy.observe import Observed, Place, World
 from mtasts_deploy.plan.model import DomainPlan, PutPolicy, RemovePolicy, SiteChange
 from mtasts_deploy.rfc.names import Domain
@@ -169,6 +170,8 @@ def serving(entry: Entry, place: Place, seen: Observed) -> str:
     """The host whose file counts as the served one: the declared one as soon as senders are led to it, with the same bytes there; none
     while what others serve was imported.
     """
+    if entry.astray:
+        return UNKNOWN_HOST
     if not isinstance(seen.hosted, HostedPolicy) and entry.elsewhere(text for text, _ in seen.ids):
         return ""
     if not entry.published or seen.host == place.host:
@@ -190,7 +193,9 @@ def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, 
     provider holds is not yet what name servers give, so other ids are gone when `confirm` says so.
     """
     bodies = {_body(file) for file in seen.files.values()}
-    if len(bodies) == 1 and isinstance(seen.hosted, HostedPolicy):  # while a host that may be asked has other bytes, those are not gone
+    if (
+        len(bodies) == 1 and isinstance(seen.hosted, HostedPolicy) and not entry.astray
+    ):  # while a host that may be asked has other bytes, those are not gone
         entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark if seen.host == entry.host else None)
     live = [site.ours(RecordKind.STS) for site in seen.sts]
     if not public and len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):

@@ -212,6 +212,19 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ref="RFC 8461 §8.1",
     ),
     Entry(
+        code="MTS424",
+        title="The state was lost, and nothing tells which host serves the policy",
+        why="A live id of ours is not in the ledger, and what is declared is not what is there: the policy host leads to another "
+        "address, or another declared host has a policy of the domain, too. With `confirm: storage` nothing is fetched, so an id could be "
+        "pushed whose bytes are not where senders are led. " + _STAYS,
+        fix="Declare `host` and `address` as they are now and apply; then change them again, and the policy is moved in order. If the "
+        "declared host serves there already, `--allow MTS424=DOMAIN` goes on; `confirm: https` proves it by a fetch.",
+        bad="example.com: {host: cdn, address: {cname: cdn.example.net}, confirm: storage}    (and mta-sts.example.com still is a CNAME to "
+        "web.example.net)",
+        good="example.com: {host: web, address: {cname: web.example.net}, confirm: storage}",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
         code="MTS430",
         title="A stricter policy, while senders would not deliver",
         why="Before a domain goes to `enforce`, names fewer hosts or asks to be remembered for longer, its policy host and every MX host "

@@ -154,14 +154,17 @@ def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
     declaration = deployment.declaration
     # What was fetched from its policy host is there already.
     policies = [domain for domain in changed if _puts(domain) and declaration.domains[domain.domain].confirm is Confirm.STORAGE]
-    hosts = (declaration.hosts[declaration.domains[domain.domain].host] for domain in policies)
+    hosts = (declaration.hosts[name] for domain in policies for name in _at(domain, declaration.domains[domain.domain].host))
     folders = {host.path for host in hosts if isinstance(host, HostSpec)}
+    moved = [domain.put_address for domain in changed if domain.put_address is not None]
     providers = {change.provider for domain in changed for change in domain.records}
+    providers |= {change.provider for put in moved for change in put.changes}
     zones = {str(spec.options["directory"]) for name in providers if (spec := declaration.providers[name]).class_name == ZONE_FILES}
     return Shipment(
         policies=tuple(sorted(_folder(path) for path in folders)),
         zones=tuple(sorted(_folder(path) for path in zones)),
         domains=tuple(domain.domain for domain in policies) if folders else (),
+        addresses=tuple(dict.fromkeys(str(put.address) for put in moved)),
         octodns=any(domain.hand_over is not None for domain in changed),
     )
 
@@ -169,6 +172,11 @@ def _shipment(deployment: Deployment, plan: Plan, result: Result) -> Shipment:
 def _puts(domain: DomainPlan) -> bool:
     """Must its policy be shipped before its record? A barrier without a put: an earlier run put it, and may not have been shipped."""
     return any(isinstance(step, PutPolicy | Barrier | RemovePolicy) for step in domain.steps)
+
+
+def _at(domain: DomainPlan, declared: str) -> set[str]:
+    """The hosts to which its policy goes: several while its policy host moves."""
+    return {step.host for step in domain.steps if isinstance(step, PutPolicy | RemovePolicy)} or {declared}
 
 
 def _folder(path: str) -> str:

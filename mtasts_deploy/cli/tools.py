@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mtasts_deploy.declaration.model import Declaration
     from mtasts_deploy.output.publishing import Publication
     from mtasts_deploy.plan.model import Plan
+    from mtasts_deploy.plan.selection import Selection
+    from mtasts_deploy.sender.options import Looking
 
 RenderFormat = Literal["files", "zone", "octodns", "json"]
 SchemaName = Literal["declaration", "plan", "run", "validate", "failure", "events"]
@@ -61,11 +63,14 @@ def render(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", envvar="MTASTS_OUTPUT", help="Write files there instead of to stdout.")
     ] = None,
+    resolver: options.Resolver = None,
+    connect_to: options.ConnectTo = None,
 ) -> int:
     """Write policies and records for those who publish by hand. Changes nothing else; ids come from the ledger."""
     if output is not None:
         _refuse_live(session.declaration(), output)
-    publications, blocked = _publications(session, domain, exclude)
+    looking = options.looking(resolver, None, connect_to, "60s")
+    publications, blocked = _publications(session, looking, selection(domain, exclude))
     strangers = [one.domain.display for one in publications if one.policy is not None and not one.remembered]
     if strangers:
         from mtasts_deploy.output.text import listed
@@ -82,12 +87,12 @@ def render(
     return blocked
 
 
-def _publications(session: Session, domain: list[str] | None, exclude: list[str] | None) -> tuple[list[Publication], int]:
+def _publications(session: Session, looking: Looking, wanted: Selection) -> tuple[list[Publication], int]:
     """What can be published, and the exit code for what cannot."""
     from mtasts_deploy.output.publishing import publication
 
-    deployment = session.deployment()
-    survey, book = deployment.survey(selection(domain, exclude))
+    deployment = session.deployment(looking)
+    survey, book = deployment.survey(wanted)
     found: list[Publication] = []
     refused: list[Diagnostic] = []
     for plan in survey.plan.domains:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from mtasts_deploy.facts import Address
 from mtasts_deploy.ledger.model import UNSEEN, Before, Blind, Entry, Exposure, MxSighting, PublicPolicy, ToPublish
-from mtasts_deploy.ledger.ways import saw_addresses, served_by
+from mtasts_deploy.ledger.ways import found_again, saw_addresses, served_by
 from mtasts_deploy.rfc.policy import PolicyId, policy_id
 
 
@@ -24,6 +24,7 @@ class Look:
 
     `host` is the declared host ("": this was no look at the whole domain), `aliases` other names of it, `declared` the declared address;
     `addresses` are those of the policy host with their TTLs, as far as they are known; `closes`: what is not among them is gone.
+    `unsure`: without a ledger, nothing tells that the declared host is the one that serves.
     """
 
     ids: tuple[tuple[str, int], ...] = ()
@@ -37,6 +38,7 @@ class Look:
     declared: Address | None = None
     addresses: Mapping[Address, int] = field(default_factory=dict)
     closes: bool = True
+    unsure: bool = False
 
 
 def digits_of(body: bytes) -> str:
@@ -60,7 +62,10 @@ def saw(entry: Entry, look: Look, now: datetime) -> Entry:
         after = replace(after, incomplete=now)
     if look.host and (after.ids or after.policies or after.ways):
         after = served_by(after, look.host, look.aliases)
-        after = saw_addresses(after, look.addresses, look.declared, look.host, now, closes=look.closes)
+        unsure = look.unsure and (after.astray or (first and after.lost is not None))
+        if after.astray and not unsure:
+            after = found_again(after, look.addresses, look.host)
+        after = saw_addresses(after, look.addresses, look.declared, look.host, now, closes=look.closes, unsure=unsure)
     return after
 
 

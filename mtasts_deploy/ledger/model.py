@@ -115,8 +115,8 @@ class Way:
     """A way that senders may take to the policy: an address of the policy host, and the host that serves there.
 
     It may be taken from `since` until `until` (None: still); `seen` is the first look that showed the address (None: it was only prepared),
-    `ttl` the largest that it was seen with. An empty `address`: where the name leads is not known. `ours`: it was declared while it was
-    there, or put there by us; `put` is the latter.
+    `ttl` the largest that it was seen with. An empty `address`: where the name leads is not known; an empty `host`: what serves there is
+    not known. `ours`: it was declared while it was there, or put there by us; `put` is the latter.
     """
 
     host: str
@@ -166,8 +166,13 @@ class Entry:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The hosts that senders may be led to."""
-        return tuple(dict.fromkeys([*([self.host] if self.host else []), *(way.host for way in self.ways)]))
+        """The hosts that senders may be led to, as far as they are known."""
+        return tuple(dict.fromkeys(host for host in (self.host, *(way.host for way in self.ways)) if host))
+
+    @property
+    def astray(self) -> bool:
+        """May senders be led to a host of which nobody knows, as the state was lost while the policy host may have been moving?"""
+        return any(not way.host for way in self.ways)
 
     def fetchable(self) -> frozenset[str]:
         """The bytes, by digits, that may be fetched now."""
@@ -177,7 +182,7 @@ class Entry:
         """The bytes, by digits, that were fetched from a server that is no host of ours, as an import does, and that senders may have
         stored under one of these ids; none once a host of ours has had a policy.
         """
-        if self.host:
+        if self.host or self.astray:
             return frozenset()
         stored = frozenset[str]().union(*(known.bytes for text in ids if (known := self.ids.get(text)) is not None))
         return stored & self.fetchable()

@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from mtasts_deploy.facts import Address
 from mtasts_deploy.ledger.model import Entry, Way
 
 NOWHERE = Address()
+UNKNOWN_HOST: Final = ""
 
 
-def saw_addresses(entry: Entry, seen: Mapping[Address, int], declared: Address | None, host: str, now: datetime, *, closes: bool) -> Entry:
-    """A look at the address records of the policy host: `seen` with their TTLs.
+def saw_addresses(
+    entry: Entry, seen: Mapping[Address, int], declared: Address | None, host: str, now: datetime, *, closes: bool, unsure: bool = False
+) -> Entry:
+    """A look at the address records of the policy host: `seen` with their TTLs. `unsure`: nobody knows what serves there.
 
     One that nobody expected opens a way to the host that serves now. One that is not there any more is gone when its TTL has passed,
     if `closes`: what was looked at is what senders see. What is `declared` for `host` stays: it is about to be put there.
@@ -25,7 +29,16 @@ def saw_addresses(entry: Entry, seen: Mapping[Address, int], declared: Address |
     known = {way.address for way in ways}
     for address, ttl in seen.items():
         if address not in known:
-            ways.append(Way(host=entry.host or host, address=address, ttl=ttl, since=now, seen=now, ours=address == declared))
+            ways.append(
+                Way(
+                    host=UNKNOWN_HOST if unsure else entry.host or host,
+                    address=address,
+                    ttl=ttl,
+                    since=now,
+                    seen=now,
+                    ours=address == declared,
+                )
+            )
     if closes:
         ways = [way if way.address in seen or _awaited(way, declared, host) else gone(way, now) for way in ways]
     return _with(entry, ways, now)
@@ -78,6 +91,20 @@ def served_by(entry: Entry, host: str, also: Collection[str] = ()) -> Entry:
     name = host if not entry.published or entry.host in also else entry.host
     left = tuple(ways.values())
     return entry if (left, name) == (entry.ways, entry.host) else replace(entry, ways=left, host=name)
+
+
+def found_again(entry: Entry, addresses: Collection[Address], host: str) -> Entry:
+    """Nothing speaks against the declared host any more: it serves at these addresses. What serves at others stays unknown while they may
+    be cached.
+    """
+    ways = tuple(replace(way, host=host) if not way.host and way.address in addresses else way for way in entry.ways)
+    return entry if ways == entry.ways else replace(entry, ways=ways)
+
+
+def vouched(entry: Entry, host: str) -> Entry:
+    """The operator vouches that this host serves wherever nobody knows what does."""
+    ways = tuple(way if way.host else replace(way, host=host) for way in entry.ways)
+    return entry if ways == entry.ways else replace(entry, ways=ways, host=entry.host or host)
 
 
 def given_up(entry: Entry, lost: Collection[str], host: str) -> Entry:

@@ -63,6 +63,7 @@ def _shipping(ship: Shipment) -> Iterator[str]:
     yield "These are files until you ship them. In this order:"
     yield f"  1. ship {listed(ship.policies)}"
     urls = [domain.policy_url for domain in ship.domains]
-    yield f"  2. fetch {listed(urls, 3)} and compare: the new policy must be what is served"
+    where = f" at {listed(ship.addresses, 3)}" if ship.addresses else ""
+    yield f"  2. fetch {listed(urls, 3)}{where} and compare: the new policy must be what is served"
     if last:
         yield f"  3. only then {' and '.join(last)}"

@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 class Shipment:
     """What is left to do by hand after a run on files: directories of policies and of zones, and the domains whose policy changed.
 
-    `octodns`: records were left to octodns-sync.
+    `addresses`: where policy hosts are to lead, which others see when the zones were shipped. `octodns`: records were left to octodns-sync.
     """
 
     policies: tuple[str, ...] = ()
     zones: tuple[str, ...] = ()
     domains: tuple[Domain, ...] = ()
+    addresses: tuple[str, ...] = ()
     octodns: bool = False
 
 

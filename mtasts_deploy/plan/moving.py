@@ -129,12 +129,12 @@ def address_lines(settings: DomainSettings, put: PutAddress | None) -> tuple[Lin
 def open_wait(settings: DomainSettings, seen: Observed, entry: Entry) -> Wait | None:
     """While senders may be led to more than one place: until when what was there before must stay."""
     others = [way for way in entry.ways if way.host != settings.host or way.address not in seen.leads]
-    if not entry.published or not others:
+    if not entry.published or not others or entry.astray:
         return None
     untils = [way.until for way in others]
     until = None if None in untils else max(one for one in untils if one is not None)
     hosts = [way.host for way in others if way.host != settings.host]
-    where = " and ".join(dict.fromkeys([*(f"at {host}" for host in hosts), *(str(way.address) for way in others if way.address)]))
+    where = " and ".join(dict.fromkeys([*(f"at {host}" for host in hosts), *(f"at {way.address}" for way in others if way.address)]))
     when = f"until {moment(until)}" if until is not None else "as long as the policy host may still lead there"
     return Wait(what=WAIT, until=until, text=f"the policy stays {where} {when}: senders may have the old address in their caches")
 
@@ -151,6 +151,8 @@ def address_guards(settings: DomainSettings, seen: Observed, entry: Entry, put: 
             f"`--allow MTS423={settings.domain}`.",
             ref="RFC 8461 §8.1",
         )
+    if entry.astray:
+        yield _astray(settings, seen, acts)
     if put is None:
         return
     for site in (one for one in seen.address if any((one.provider, one.zone) == (c.provider, c.zone) for c in put.changes)):
@@ -177,6 +179,25 @@ def address_guards(settings: DomainSettings, seen: Observed, entry: Entry, put: 
                 message=f"`address` would replace one that this tool did not put there: {address}",
                 hint=f"Declare that address first and apply, then change it; or lift this with `--allow MTS422={settings.domain}`.",
             )
+
+
+def _astray(settings: DomainSettings, seen: Observed, acts: bool) -> Diagnostic:
+    """What a lost ledger would have told: which host serves where senders are led."""
+    leads = " and ".join(str(address) for address in seen.leads if address) or "nowhere"
+    if settings.address is not None:
+        why = f"the policy host leads to {leads}, declared is {settings.address}: nothing tells that {settings.host} serves there"
+        how = "Declare `host` and `address` as they are now and apply, then change them"
+    else:
+        others = " and ".join(seen.holders) or "another host"
+        why = f"{others} may have a policy of this domain as well as {settings.host}: nothing tells which of them serves"
+        how = "Declare the host that serves now and remove the policy from the others"
+    return Diagnostic(
+        code="MTS424",
+        severity=Severity.ERROR if acts else Severity.WARN,
+        message=f"the state was lost, and {why}",
+        hint=f"{how}. If {settings.host} serves there already, lift this with `--allow MTS424={settings.domain}`.",
+        ref="RFC 8461 §8.1",
+    )
 
 
 def _ours(entry: Entry, address: Address) -> bool:

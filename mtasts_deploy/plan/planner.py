@@ -176,9 +176,10 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
 
 
 def _can_move(seen: Observed, plan: Publication, part: Part) -> bool:
-    """A repair comes before a move, and what serves no policy cannot be moved."""
-    served = isinstance(seen.hosted, HostedPolicy) and plan.served is not None
-    return served and not (plan.repair and bool(part.steps))
+    """A repair comes before a move. Moved is what the live id names: what an interrupted run or a stranger has put is published first."""
+    if not isinstance(seen.hosted, HostedPolicy) or plan.served is None or (plan.repair and part.steps):
+        return False
+    return {PolicyId.parse(text).digits for text, _ in seen.ids} == {digits_of(seen.hosted.body)}
 
 
 def _moved(settings: DomainSettings, seen: Observed, move: moving.Move, part: Part, found: tuple[Diagnostic, ...]) -> Part:

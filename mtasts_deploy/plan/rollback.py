@@ -40,6 +40,8 @@ def rollback_domain(settings: DomainSettings, seen: Observed, stored: Entry | No
 
 
 def _policy_back(settings: DomainSettings, seen: Observed, entry: Entry, before: Before, now: datetime) -> Part:
+    if entry.astray:
+        return Part(findings=(_stays("the state was lost, and which host serves the policy is not known (MTS424)"),))
     old = None if before.policy is None else entry.policies[before.policy].body
     if before.sts and old is not None:
         return _publish_old(settings, seen, entry, old, now)

@@ -34,7 +34,11 @@ _DEPTH: Final = 8  # delegations below the zone that the resolver knows
 
 
 class Dns:
-    """Looks names up. Names are A-labels without the root dot. May be used from several threads; remembers where zones are served."""
+    """Looks names up. Names are A-labels without the root dot. May be used from several threads.
+
+    Where zones are served is remembered as long as this lives, which is one run: no TTL is kept, so make another one for another look at
+    the world. Threads that ask for the same zone at once may both look; what either finds counts.
+    """
 
     def __init__(self, looking: Looking) -> None:
         """The resolver of `looking`, else those of the system. Its detours count for addresses at port 53, if that port is named."""

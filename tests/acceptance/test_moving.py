@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.services("nginx")]
 
 EXAMPLE = Domain.parse("example.com")
 TTL = 4
-WEB, CDN = "127.0.0.2", "127.0.0.3"
+WEB, CDN, LATE = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 KINDS = [pytest.param(kind, marks=pytest.mark.services(kind.program), id=kind.__name__) for kind in (PowerDns, Bind, Knot)]
 ZONE = [
     Rrset("@", "NS", 3600, ("ns1.example.com.",)),
@@ -145,7 +145,7 @@ class Estate:
         made = deploy(self.directory, {"dns": self.server.block()}, text, more=f"hosts: {{{hosts}}}\n")
         domains = {domain: replace(one, by_hand=False) for domain, one in made.declaration.domains.items()}
         made.declaration = replace(made.declaration, domains=domains)
-        detours = [Detour(host=one, port=443, to=Endpoint(address=one, port=self.port)) for one in (WEB, CDN)]
+        detours = [Detour(host=one, port=443, to=Endpoint(address=one, port=self.port)) for one in (WEB, CDN, LATE)]
         looking = Looking(
             resolver=Endpoint(address=LOOPBACK, port=self.server.port),
             detours=(*detours, Detour(host=LOOPBACK, port=53, to=Endpoint(address=LOOPBACK, port=self.server.port))),
@@ -229,3 +229,44 @@ def test_an_address_that_serves_something_else_is_never_led_to(estate: Estate):
     assert result.outcomes[EXAMPLE] is not Outcome.DONE
     assert result.exit_code == 1, codes(result)
     assert [row[3] for row in estate.server.dump("example.com") if row[0] == HOST] == ["old.example.com."]
+
+
+@contextmanager
+def late(estate: Estate, tmp_path: Path, certificate: Path) -> Iterator[None]:
+    """A third place, which serves what `web` holds with this certificate."""
+    root = estate.directory / "web" / HOST
+    site = SITE.format(address=LATE, port=estate.port, host=HOST, certificate=certificate, root=root)
+    with Nginx(tmp_path / f"late{time.monotonic_ns()}", (LATE, estate.port)).serving(site):
+        yield
+
+
+def test_a_certificate_that_comes_when_the_name_leads_there_is_waited_for(estate: Estate, tmp_path: Path):
+    """As with ACME: the first address is written, and the record follows when the certificate is there; whoever moves must have one."""
+    estate.patience = timedelta(seconds=3)
+    settings = f"host: web, address: {{a: [{LATE}]}}"
+    with late(estate, tmp_path, estate.certificates.self_signed(HOST)):
+        result = estate.apply(settings)
+        assert (result.outcomes[EXAMPLE], result.exit_code) == (Outcome.WAITING, 0), codes(result)
+        assert any(event.text.startswith("certificate: ") for event in estate.events)
+        assert [row[3] for row in estate.server.dump("example.com") if row[0] == HOST] == [LATE]
+        time.sleep(TTL)
+        result = estate.apply(settings)
+        assert (result.outcomes[EXAMPLE], result.exit_code) == (Outcome.WAITING, 0), codes(result)
+        assert estate.server.txt("example.com", "_mta-sts.example.com") == []
+    with late(estate, tmp_path, estate.certificates.issue(HOST)):
+        estate.until_done(settings)
+    assert len(estate.server.txt("example.com", "_mta-sts.example.com")) == 1
+
+
+def test_a_live_policy_does_not_move_to_where_the_certificate_is_missing(estate: Estate, tmp_path: Path):
+    estate.until_done("host: web, address: {cname: old.example.com}")
+    estate.patience = timedelta(seconds=3)
+    settings = f"host: web, address: {{a: [{LATE}]}}"
+    with late(estate, tmp_path, estate.certificates.self_signed(HOST)):
+        result = estate.apply(settings)
+        assert result.exit_code == 1, codes(result)
+        assert codes(result)[0] in ("MTS511", "MTS512", "MTS513"), codes(result)
+        assert [row[3] for row in estate.server.dump("example.com") if row[0] == HOST] == ["old.example.com."]
+    with late(estate, tmp_path, estate.certificates.issue(HOST)):
+        estate.until_done(settings)
+        assert [row[3] for row in estate.server.dump("example.com") if row[0] == HOST] == [LATE]

@@ -122,3 +122,22 @@ def test_no_declaration_at_all(cli: Transcript) -> None:
     cli.show("plan", "--format", "json")
     cli.show("plan", "--config", "other.yaml")
     cli.compare("no-declaration")
+
+
+def test_the_address_of_a_policy_host_is_adopted_changed_and_waited_for(applied: Transcript) -> None:
+    one = ("--domain", "kept.example")
+    applied.edit("mta-sts.yaml", "{max_age: 1d}", "{max_age: 1d, address: {a: [192.0.2.9]}}")
+    applied.show("plan", "-q", *one)
+    applied.edit("mta-sts.yaml", "192.0.2.9", "192.0.2.1")
+    applied.show("plan", *one)
+    applied.show("apply", "--auto-approve", *one)
+    applied.edit("mta-sts.yaml", "max_age: 1d, address: {a: [192.0.2.1]}", "max_age: 2d, address: {cname: policies.example.net}")
+    for _ in range(2):
+        applied.show("plan", *one)
+        applied.show("apply", "--auto-approve", *one)
+    applied.show("plan", *one)
+    applied.note("the TTL of the old address has passed")
+    applied.clock.pass_(hours=2)
+    applied.show("apply", "--auto-approve", *one)
+    applied.show("plan", *one)
+    applied.compare("address")

@@ -94,8 +94,7 @@ def test_a_poor_encoding_is_no_error(fresh: Path, encoding: str) -> None:
 @pytest.mark.parametrize("signal", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_first_signal_stops_at_a_step_boundary(fresh: Path, signal: str) -> None:
     program = SIGNALLED.format(signals=(signal,))
-    command = ["env", "--default-signal", sys.executable, "-c", program]  # whatever the tests themselves were started under
-    done = subprocess.run(command, cwd=fresh, env=environment(), capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], cwd=fresh, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 130, done.stderr
     assert "Stopping at the next step boundary" in done.stderr
     assert "interrupted" in done.stdout

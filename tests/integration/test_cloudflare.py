@@ -12,7 +12,7 @@ from mtasts_deploy.deployment import Deployment
 from mtasts_deploy.plan.model import Verdict
 from mtasts_deploy.rfc.names import Domain
 from tests.cloudflare import Cloudflare, serving
-from tests.estates import applied, codes, deploy
+from tests.estates import applied, codes, deploy, hurried
 from tests.watcher import Watcher
 
 pytestmark = pytest.mark.integration
@@ -59,17 +59,6 @@ def at(tmp_path: Path, block: dict[str, Any], domains: str) -> Deployment:
     deployment = deploy(tmp_path, {"cf": block}, domains)
     hurried(deployment)
     return deployment
-
-
-def hurried(deployment: Deployment) -> None:
-    """Do not wait between tries."""
-    from mtasts_deploy.declaration.model import Limit
-    from mtasts_deploy.dns.octodns_target import OctodnsTarget
-    from mtasts_deploy.dns.pace import Pace
-
-    for target in deployment.targets.values():
-        if isinstance(target, OctodnsTarget):
-            target._pace_given = Pace(Limit(), sleep=lambda _: None)
 
 
 def ours(api: Cloudflare) -> list[str]:
@@ -167,3 +156,20 @@ def test_a_wrong_token_and_an_unknown_zone(api: Cloudflare, block, tmp_path: Pat
 def test_an_empty_zone_is_there(api: Cloudflare, block, tmp_path: Path):
     assert applied(at(tmp_path, block, "  empty.example: {mx: mx.example.net}\n")).exit_code == 0
     assert len(api.txt("_mta-sts.empty.example")) == 1
+
+
+def test_a_proxied_address_stays_proxied_when_it_changes(api: Cloudflare, block, tmp_path: Path):
+    def address() -> dict[str, str]:
+        [found] = [one for one in api.zones["example.com"].values() if one["name"] == "mta-sts.example.com"]
+        return {name: str(found.get(name)).rstrip(".") for name in ("type", "content", "proxied", "comment")}
+
+    api.add("example.com", "mta-sts.example.com", "CNAME", "web.example.net", proxied=True, ttl=1, comment="theirs")
+    before = address()
+    assert before["proxied"] == "True"
+    old, new = (f"  example.com: {{address: {{cname: {name}.example.net}}}}\n" for name in ("web", "cdn"))
+    assert applied(at(tmp_path, block, old)).exit_code == 0
+    assert address() == before
+    assert len(ours(api)) == 1
+    assert at(tmp_path, block, old).plan().domains[0].verdict is Verdict.UNCHANGED
+    assert applied(at(tmp_path, block, new)).exit_code == 0
+    assert address() == {**before, "content": "cdn.example.net"}

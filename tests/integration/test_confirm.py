@@ -154,6 +154,31 @@ def test_the_old_id_is_visible_until_the_last_server_has_the_new_one(estate: Est
         assert estate.apply("{max_age: 2w}").exit_code == 0
 
 
+def test_an_old_address_counts_until_the_last_server_has_the_new_one(estate: Estate):
+    estate.primary.add("example.com", Rrset("mta-sts", "CNAME", 1, ("old.example.net.",)))
+    old, new = (f"{{ttl: 1, address: {{cname: {name}.example.net}}}}" for name in ("old", "new"))
+
+    def open_ways() -> dict[str | None, bool]:
+        return {way.address.cname: way.until is None for way in estate.entry.ways}
+
+    with estate.second.serving():
+        estate.apply(old)
+    with estate.second.serving():
+        assert estate.apply(old).exit_code == 0
+        assert open_ways() == {"old.example.net": True}
+        assert estate.apply(new).exit_code == 0
+        for _ in range(2):
+            time.sleep(2)
+            assert estate.apply(new).exit_code == 0
+            assert open_ways() == {"old.example.net": True, "new.example.net": True}
+    with estate.second.serving():
+        estate.apply(new)
+        assert open_ways() == {"old.example.net": False, "new.example.net": True}
+        time.sleep(2)
+        estate.apply(new)
+        assert open_ways() == {"new.example.net": True}
+
+
 def test_a_lag_is_waited_for(estate: Estate):
     def transfer(event: Event) -> None:
         estate.events.append(event)

@@ -8,16 +8,20 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from mtasts_deploy.apply.report import Outcome
+from mtasts_deploy.deployment import Deployment, Options
 from mtasts_deploy.errors import ProviderError, Refused
 from mtasts_deploy.facts import RecordChange, RecordKind, ZoneName
 from mtasts_deploy.plan.model import Verdict
+from mtasts_deploy.plan.selection import Lifted
 from mtasts_deploy.rfc.names import Domain
-from tests.estates import applied, codes, deploy, estate, ours, small
+from tests.estates import applied, codes, deploy, estate, hurried, ours, small
 from tests.middleman import latency
 from tests.nameservers import LOOPBACK, Bind, Knot, PowerDns, Rrset, Server, running
 
@@ -259,3 +263,85 @@ def test_a_server_that_is_too_slow_is_said_to_be(server: Server, tmp_path: Path)
     assert finding.code == "MTS475"
     assert "slow" in finding.message
     assert (result.outcomes[Domain.parse("twin.test")], result.exit_code) == (Outcome.DONE, 1)
+
+
+def test_of_two_providers_with_different_addresses_both_get_the_declared_one(
+    server: Server, kind: type[Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now = datetime.now(UTC).replace(microsecond=0)
+    with running(kind, tmp_path / "second", TWINS) as second:
+        for name, value in second.environment.items():
+            monkeypatch.setenv(name, value)
+        server.add("twin.test", Rrset("mta-sts", "A", 300, ("192.0.2.1",)))
+        second.add("twin.test", Rrset("mta-sts", "A", 300, ("192.0.2.2",)))
+
+        def at(address: str, days: int) -> Deployment:
+            blocks = {"dns": server.block(), "second": second.block()}
+            deployment = deploy(tmp_path / "d", blocks, f"  twin.test: {{dns: [dns, second], address: {{a: [{address}]}}}}\n")
+            deployment.clock = lambda: now + timedelta(days=days)
+            return deployment
+
+        def addresses() -> list[str]:
+            return [str(row[3]) for one in (server, second) for row in one.dump("twin.test") if row[:2] == ("mta-sts.twin.test", "A")]
+
+        assert "MTS422" in {finding.code for finding in at("192.0.2.1", 0).plan().domains[0].findings}
+        assert applied(at("192.0.2.1", 0)).exit_code == 3
+        assert addresses() == ["192.0.2.1", "192.0.2.2"]
+        result = at("192.0.2.1", 0).apply(lifted=Lifted.parse(["MTS422=twin.test"]), options=Options())
+        assert result is not None
+        assert (list(result.outcomes.values()), addresses()) == ([Outcome.WAITING], ["192.0.2.1"] * 2)
+        assert server.txt("twin.test", "_mta-sts.twin.test") == second.txt("twin.test", "_mta-sts.twin.test") == []
+        assert applied(at("192.0.2.1", 2)).exit_code == 0
+        id_ = server.txt("twin.test", "_mta-sts.twin.test")
+        assert len(id_) == 1
+
+        deployment = at("192.0.2.3", 4)
+
+        def broken(zone: ZoneName, changes: object, prove: object) -> None:
+            from mtasts_deploy.diagnostics import Diagnostic
+
+            raise ProviderError(Diagnostic(code="MTS477", message="500"))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(deployment.targets["second"], "write", broken)
+            result = applied(deployment)
+        assert (result.exit_code, codes(result), addresses()) == (6, ["MTS477"], ["192.0.2.3", "192.0.2.1"])
+        plan = at("192.0.2.3", 4).plan().domains[0]
+        assert plan.put_address is not None
+        assert [one.provider for one in plan.put_address.changes] == ["second"]
+        assert applied(at("192.0.2.3", 4)).exit_code == 0
+        assert addresses() == ["192.0.2.3"] * 2
+        assert server.txt("twin.test", "_mta-sts.twin.test") == second.txt("twin.test", "_mta-sts.twin.test") == id_
+
+
+@pytest.mark.services(PowerDns.program)
+@pytest.mark.parametrize(("status", "code"), [(429, "MTS476"), (503, "MTS476"), (500, "MTS477")])
+def test_an_api_that_refuses_for_now_is_told_and_the_others_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status, code):
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with running(PowerDns, tmp_path / "server", {"quiet.test": small("quiet.test")}) as good:
+        for name, value in good.environment.items():
+            monkeypatch.setenv(name, value)
+        api = ThreadingHTTPServer((LOOPBACK, 0), Refusing)
+        thread = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            blocks = {"dns": good.block(), "busy": {**good.block(), "port": api.server_address[1]}}
+            deployment = deploy(tmp_path / "d", blocks, "  quiet.test:\n  twin.test: {dns: busy}\n")
+            hurried(deployment)
+            finding = next(one for one in deployment.plan().domains if str(one.domain) == "twin.test").findings[0]
+            result = applied(deployment)
+        finally:
+            api.shutdown()
+            thread.join()
+            api.server_close()
+        assert (finding.code, "busy" in finding.message) == (code, True)
+        assert (result.outcomes[Domain.parse("quiet.test")], result.exit_code) == (Outcome.DONE, 1)
+        assert result.outcomes[Domain.parse("twin.test")] is Outcome.UNKNOWN

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -298,6 +299,24 @@ def test_a_lost_ledger_stops_octodns_sync_before_it_removes_the_live_record(live
     assert done.code != 0
     assert "has seen the id" in done.out
     assert live.published() == before
+
+
+def test_after_a_lost_ledger_octodns_sync_goes_on_when_a_fresh_id_was_handed_over(live: Place):
+    live.edit("config/example.com.yaml", "mta-sts: {type: A,", "mta-sts: {type: A, ttl: 3,")
+    live.synced()
+    before = live.txt("_mta-sts")
+    shutil.rmtree(live.directory / ".mtasts")
+    assert "address until" in live.applied()
+    done = live.sync("--doit")
+    assert done.code != 0
+    assert "`deploy apply` hands a fresh id over" in done.out
+    assert live.txt("_mta-sts") == before
+    time.sleep(4)
+    live.applied()
+    live.synced()
+    assert str(live.txt("_mta-sts")).startswith(str(before).rstrip(";") + "r")
+    live.applied()
+    assert "0 to add, 0 to change, 0 to remove. 0 wait" in live.deploy("plan").out
 
 
 def test_the_fence_loses_no_record_of_a_zone_that_others_own(place: Place):

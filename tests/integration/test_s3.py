@@ -6,20 +6,27 @@ import contextlib
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mtasts_deploy.apply.choices import OnStale
+from mtasts_deploy.apply.report import Outcome
 from mtasts_deploy.aws.bucket import Bucket
+from mtasts_deploy.declaration.load import load
+from mtasts_deploy.deployment import Deployment, Options
 from mtasts_deploy.errors import HostError, StateConflict, StateError
 from mtasts_deploy.facts import HostedPolicy, KnownPolicies, Unknown
 from mtasts_deploy.hosting.keys import KeyTemplate
 from mtasts_deploy.hosting.s3 import S3Host
+from mtasts_deploy.plan.model import Plan
 from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.rfc.policy import PolicyId
 from mtasts_deploy.state.s3 import S3State
 from tests import s3_servers
 from tests.s3_servers import Proxy, knows_no_conditions, proxy, rclone_program
@@ -131,6 +138,41 @@ def test_a_concurrent_writer_is_detected(server: Server, before: bytes | None, r
     assert not caught.value.written
     found = host.read([EXAMPLE])[EXAMPLE]
     assert (found.body if isinstance(found, HostedPolicy) else found) == rival
+
+
+@every_server
+def test_an_apply_meets_a_writer_who_came_after_the_plan(server: Server, tmp_path: Path) -> None:
+    zone = tmp_path / "zones" / "example.com.yaml"
+    zone.parent.mkdir()
+    zone.write_text("'': {type: MX, value: {exchange: mx1.example.com., preference: 10}}\n")
+
+    def apply(max_age: str, approve: Callable[[Plan], bool] = lambda _: True) -> Outcome:
+        path = tmp_path / "mta-sts.yaml"
+        path.write_text(
+            f"version: 1\nhosts: {{cdn: {{type: s3, bucket: {POLICIES}, endpoint_url: '{server.address}'}}}}\n"
+            "state: {type: directory, path: .mtasts}\n"
+            f"domains: {{example.com: {{host: cdn, max_age: {max_age}, tlsrpt: 'mailto:tls@reports.example'}}}}\n"
+        )
+        options = Options(on_stale=OnStale.SKIP)
+        result = Deployment.of(load(path, today=date(2026, 1, 5))).apply(approve=approve, options=options)
+        assert result is not None
+        return result.outcomes[EXAMPLE]
+
+    def upload(_: Plan) -> bool:
+        server.others.put_object(Bucket=POLICIES, Key=key(EXAMPLE), Body=RIVAL)
+        return True
+
+    def stored() -> bytes:
+        body: bytes = server.others.get_object(Bucket=POLICIES, Key=key(EXAMPLE))["Body"].read()
+        return body
+
+    assert apply("1w") is Outcome.DONE
+    before, first = zone.read_text(), stored()
+    assert apply("2w", upload) is Outcome.STALE
+    assert (zone.read_text(), stored()) == (before, RIVAL)
+    assert apply("2w") is Outcome.DONE
+    assert stored() not in (first, RIVAL)
+    assert PolicyId.parse(zone.read_text().partition("id=")[2].partition("\\;")[0]).names(stored())
 
 
 def test_a_writer_between_the_look_and_the_put_is_detected_by_the_condition(server: Server) -> None:

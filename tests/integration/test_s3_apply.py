@@ -22,6 +22,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import HostError
 from mtasts_deploy.hosting.edges import Edges, paths
 from mtasts_deploy.plan.model import Plan, Verdict
+from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import PolicyId
 from tests import s3_servers
 from tests.s3_servers import Proxy, proxy
@@ -308,3 +309,42 @@ def test_the_finding_of_a_lost_purge_is_of_its_domain(site: Site) -> None:
     result = site.apply()
     found: list[Diagnostic] = list(result.findings)
     assert sorted(finding.domain or "" for finding in found) == sorted(DOMAINS)
+
+
+def test_a_directory_is_left_for_a_bucket(site: Site) -> None:
+    """The served bytes go first, both places get the new ones until the old address has left the caches, and the old copy stays."""
+    domain = Domain.parse(DOMAINS[0])
+    file, key = site.directory / "web" / domain.policy_host / ".well-known" / "mta-sts.txt", f"{domain.policy_host}/.well-known/mta-sts.txt"
+
+    def apply(host: str, max_age: str) -> Outcome:
+        path = site.directory / "mta-sts.yaml"
+        settings = f"host: {host}, address: {{cname: {host}.example.net}}, max_age: {max_age}"
+        path.write_text(
+            "version: 1\nhosts:\n  web: {type: directory, path: web}\n"
+            f"  cdn: {{type: s3, bucket: {POLICIES}, endpoint_url: '{site.front.address}'}}\n"
+            f"state: {{type: directory, path: .mtasts}}\ndomains: {{{domain}: {{{settings}, tlsrpt: 'mailto:tls@reports.example'}}}}\n"
+        )
+        deployment = Deployment(**{**vars(Deployment.of(load(path, today=date(2026, 1, 5)))), "clock": site.clock})
+        result = deployment.apply()
+        assert result is not None
+        assert result.exit_code == 0, result
+        return result.outcomes[domain]
+
+    assert apply("web", "1w") is Outcome.WAITING
+    site.clock.pass_(hours=2)
+    assert apply("web", "1w") is Outcome.DONE
+    assert site.objects(POLICIES) == {}
+    first = file.read_bytes()
+
+    assert apply("cdn", "2w") is Outcome.WAITING
+    assert site.objects(POLICIES) == {key: first}
+    assert file.read_bytes() == first
+    assert apply("cdn", "2w") is Outcome.WAITING
+    assert site.objects(POLICIES) == {key: file.read_bytes()} != {key: first}
+    second = file.read_bytes()
+
+    site.clock.pass_(hours=2)
+    apply("cdn", "2w")
+    assert apply("cdn", "3w") is Outcome.DONE
+    assert site.objects(POLICIES)[key] != second
+    assert file.read_bytes() == second, "the old host was left"

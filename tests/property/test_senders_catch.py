@@ -265,7 +265,27 @@ def the_policy_host_moves(it: Mover) -> None:
         it.time_passes(1)
 
 
+def the_declared_host_is_taken_for_the_serving_one(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(observe.Observed, "_unsure", False)
+
+
+def the_state_is_lost_before_a_move(it: Mover) -> None:
+    it.start(3600, "testing is live", "testing", "1w")
+    it.apply()
+    it.lose_the_ledger(1)
+    it.moves_with_other_bytes(PLACES[1], ("max_age", "1w"), [])
+    it.lose_the_ledger(1)
+    it.is_to_move(PLACES[0])
+    it.all_settles(3600)
+
+
 MOVES = [new_bytes_go_only_to_the_declared_host, an_old_address_is_gone_at_once, bytes_change_with_the_address]
+
+MOVE_CASES = [
+    (new_bytes_go_only_to_the_declared_host, the_policy_host_moves),
+    (an_old_address_is_gone_at_once, the_policy_host_moves),
+    (the_declared_host_is_taken_for_the_serving_one, the_state_is_lost_before_a_move),
+]
 
 
 def name(value: Callable[..., None]) -> str:
@@ -303,11 +323,11 @@ def test_a_planted_bug_is_found_at_random(plant: Plant, monkeypatch: pytest.Monk
         run_state_machine_as_test(Adversary, settings=HUNT)
 
 
-@pytest.mark.parametrize("plant", MOVES[:2], ids=name)
-def test_a_planted_bug_spoils_a_move(plant: Plant, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("plant", "story"), MOVE_CASES, ids=name)
+def test_a_planted_bug_spoils_a_move(plant: Plant, story: Callable[[Mover], None], monkeypatch: pytest.MonkeyPatch):
     def tell_the_move() -> None:
         it = Mover()
-        the_policy_host_moves(it)
+        story(it)
         it.all_is_well()
 
     tell_the_move()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -212,6 +213,98 @@ def test_after_the_state_is_lost_no_record_moves_for_one_ttl_of_the_address(live
     assert live.live_id() == id_
     live.settle()
     assert live.live_id() != id_
+
+
+def test_a_state_that_is_lost_before_a_move_does_not_make_the_new_host_the_one_that_serves(live: Moving):
+    id_ = live.live_id()
+    live.state.objects.clear()
+    live.declared("cdn", "new.example.net", ", max_age: 2w")
+    for _ in range(3):
+        assert "MTS424" in {finding.code for finding in live.one().findings}
+        assert live.apply().exit_code == 3
+        live.clock.pass_(seconds=2 * TTL)
+    assert live.live_id() == id_
+    assert live.target.address(NAME) == OLD
+    assert EXAMPLE not in live.hosts["cdn"].files
+
+    live.declared()
+    live.apply()
+    live.settle()
+    live.declared("cdn", "new.example.net", ", max_age: 2w")
+    for _ in range(3):
+        live.settle()
+    assert live.target.address(NAME) == NEW
+    assert b"max_age: 1209600" in live.hosts["cdn"].files[EXAMPLE]
+    assert live.live_id() != id_
+    assert not live.problems
+
+
+def test_after_the_state_is_lost_the_operator_may_vouch_for_the_declared_host(live: Moving):
+    live.state.objects.clear()
+    live.hosts["web"], live.hosts["cdn"] = live.hosts["cdn"], live.hosts["web"]
+    live.hosts["web"].name, live.hosts["cdn"].name = "web", "cdn"
+    live.faults.hook = lambda _: None  # what is called `cdn` now serves at the old address
+    live.declared("cdn", "new.example.net", ", max_age: 2w")
+    assert live.apply().exit_code == 3
+    assert live.apply("MTS422=example.com", "MTS424=example.com").exit_code == 0
+    assert live.target.address(NAME) == NEW
+    assert "MTS424" not in {finding.code for finding in live.one().findings}
+
+
+def test_after_the_state_is_lost_a_second_copy_of_the_policy_is_asked_about(live: Moving):
+    live.hosts["cdn"].files[EXAMPLE] = live.hosts["web"].files[EXAMPLE]
+    live.declared("cdn", "", ", max_age: 2w")
+    live.state.objects.clear()
+    id_ = live.live_id()
+    finding = next(finding for finding in live.one().findings if finding.code == "MTS424")
+    assert "web may have a policy" in finding.message
+    assert live.apply().exit_code == 3
+    assert live.apply().exit_code == 3
+    assert live.live_id() == id_
+    del live.hosts["web"].files[EXAMPLE]
+    live.faults.hook = lambda _: None
+    live.target.set_address(NAME, NEW)
+    live.apply()
+    live.settle()
+    assert live.live_id() != id_
+
+
+def test_what_the_live_id_does_not_name_is_published_before_the_move(live: Moving):
+    id_ = live.live_id()
+    live.hosts["web"].files[EXAMPLE] = live.hosts["web"].files[EXAMPLE].replace(b"mx1.", b"mx9.")
+    live.declared("cdn", "new.example.net")
+    assert [step.host for step in live.one().steps if isinstance(step, PutPolicy)] == ["web"]
+    live.apply()
+    assert live.target.address(NAME) == OLD
+    assert live.live_id() != id_
+    assert EXAMPLE not in live.hosts["cdn"].files
+    live.apply()
+    assert live.target.address(NAME) == NEW
+    assert b"mx9." not in live.hosts["cdn"].files[EXAMPLE]
+
+
+def test_a_ledger_of_format_1_gets_its_first_way_at_the_next_look_and_is_rewritten(live: Moving):
+    [key] = [key for key in live.state.objects if key.startswith("ledger/")]
+    old = json.loads(live.state.objects[key])
+    assert old["format_version"] == 2
+    id_, ways_there = live.live_id(), old["domains"]["example.com"].pop("ways")
+    old["format_version"] = 1
+    live.state.objects[key] = json.dumps(old).encode()
+    plan = live.one()
+    assert (plan.verdict, plan.findings) == (Verdict.UNCHANGED, ())
+    assert live.apply().exit_code == 0
+    new = json.loads(live.state.objects[key])
+    assert new["format_version"] == 2
+    [way] = new["domains"]["example.com"].pop("ways")
+    assert {name: way[name] for name in ("host", "address")} == {name: ways_there[0][name] for name in ("host", "address")}
+    assert new["domains"] == old["domains"], "nothing else is touched"
+    assert live.live_id() == id_
+    live.declared("cdn", "new.example.net", ", max_age: 2w")
+    live.apply()
+    assert live.target.address(NAME) == NEW
+    live.apply()
+    assert sorted(name for name in ("web", "cdn") if b"1209600" in live.hosts[name].files[EXAMPLE]) == ["cdn", "web"]
+    assert not live.problems
 
 
 @pytest.mark.parametrize("at", range(1, 40))
