@@ -6,7 +6,7 @@ whole seconds; TTLs are seconds. The rules are those of DESIGN section 8; why th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -135,8 +135,8 @@ class Way:
 class Entry:
     """All that is remembered of one domain.
 
-    `host` is the host whose file counts as the served one. `ways` are all that senders may take to the policy: while there are several, a
-    move is open, and each of their hosts gets what is put.
+    `host` is the host whose file counts as the served one; empty while no host of ours has had one. `ways` are all that senders may take
+    to the policy: while there are several, a move is open, and each of their hosts gets what is put.
 
     `incomplete`: something was live at first sight, then. `lost`: an id of our form was live that the ledger did not know, then.
     `mx_ttl` is the largest TTL that the MX set was seen with, `mx_watched` the first look at it. `tlsrpt` is the value that we published
@@ -184,6 +184,15 @@ class Entry:
     def fetchable(self) -> frozenset[str]:
         """The bytes, by digits, that may be fetched now."""
         return frozenset(digits for digits, policy in self.policies.items() if policy.until is None)
+
+    def elsewhere(self, ids: Iterable[str]) -> frozenset[str]:
+        """The bytes, by digits, that were fetched from a server that is no host of ours, as an import does, and that senders may have
+        stored under one of these ids; none once a host of ours has had a policy.
+        """
+        if self.host or self.astray:
+            return frozenset()
+        stored = frozenset[str]().union(*(known.bytes for text in ids if (known := self.ids.get(text)) is not None))
+        return stored & self.fetchable()
 
     def known(self, host: str) -> KnownPolicies:
         """What to know the policy file by again at that host; a mark says nothing at another host than the one that showed it."""
