@@ -12,7 +12,8 @@ from mtasts_deploy.declaration.model import PLUGIN, Confirm, Declaration, Domain
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import Refused, UsageError
 from mtasts_deploy.ledger.model import UNSEEN, Entry
-from mtasts_deploy.observe import Observed, Place, World
+from mtasts_deploy.observe import World
+from mtasts_deploy.observed import Observed, Place
 from mtasts_deploy.plan.file import digest
 from mtasts_deploy.plan.guards import stray
 from mtasts_deploy.plan.handover import blocked, two_writers

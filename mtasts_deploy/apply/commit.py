@@ -16,7 +16,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.errors import LeaseLost, MtastsError, Refused
 from mtasts_deploy.facts import HostedPolicy, RecordKind, TxtSet, ZoneName
 from mtasts_deploy.ledger.events import declared_anew, finished, handing_over, pushing, took_back
-from mtasts_deploy.observe import Observed, RecordSite
+from mtasts_deploy.observed import Observed, RecordSite
 from mtasts_deploy.plan.model import Barrier, PutPolicy, PutRecords, SiteChange
 from mtasts_deploy.rfc.names import Domain
 

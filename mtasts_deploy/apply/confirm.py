@@ -19,7 +19,7 @@ from mtasts_deploy.errors import MtastsError
 from mtasts_deploy.facts import RecordKind
 from mtasts_deploy.ledger.events import Look, confirmed, saw
 from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.observe import NEGATIVE_TTL, Observed, Place
+from mtasts_deploy.observed import NEGATIVE_TTL, Observed, Place
 from mtasts_deploy.plan.model import DomainPlan
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.records import parse_sts

@@ -17,7 +17,7 @@ from mtasts_deploy.errors import LeaseLost, MtastsError, Refused
 from mtasts_deploy.facts import Address, ZoneName
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.ledger.ways import closed, preparing
-from mtasts_deploy.observe import Observed, RecordSite
+from mtasts_deploy.observed import Observed, RecordSite
 from mtasts_deploy.plan.model import AddressSite
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.interface import NameServers

@@ -15,7 +15,7 @@ from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
 from mtasts_deploy.ledger.events import Look, changing, digits_of, placed, putting, read_back, removed, saw, stored, taking_back
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.ledger.ways import given_up, preparing, vouched
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Barrier, PutPolicy, RemovePolicy
 from mtasts_deploy.rfc.names import Domain

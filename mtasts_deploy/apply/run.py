@@ -22,7 +22,7 @@ from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.ledger.codec import shard_of
 from mtasts_deploy.ledger.events import declared_anew
 from mtasts_deploy.ledger.model import UNSEEN
-from mtasts_deploy.observe import Observed, Place
+from mtasts_deploy.observed import Observed, Place
 from mtasts_deploy.plan.model import Plan, Verdict
 from mtasts_deploy.rfc.names import Domain
 

@@ -20,7 +20,7 @@ from mtasts_deploy.errors import StateError
 from mtasts_deploy.ledger.codec import CORRUPT, Shard, is_shard, shard_of
 from mtasts_deploy.ledger.events import saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.rfc.names import Domain, DomainError
 from mtasts_deploy.state.interface import StateStore, Stored
 

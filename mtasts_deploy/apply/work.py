@@ -18,7 +18,8 @@ from mtasts_deploy.facts import HostedPolicy, RecordKind, Unknown
 from mtasts_deploy.ledger.events import confirmed, digits_of, placed, read_back, saw, stored, written_by_us
 from mtasts_deploy.ledger.model import Before, Entry
 from mtasts_deploy.ledger.ways import UNKNOWN_HOST
-from mtasts_deploy.observe import Observed, Place, World
+from mtasts_deploy.observe import World
+from mtasts_deploy.observed import Observed, Place
 from mtasts_deploy.plan.model import DomainPlan, PutPolicy, RemovePolicy, SiteChange
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.sender.interface import Fetcher, NameServers

@@ -13,7 +13,7 @@ from mtasts_deploy.declaration.model import DomainSettings, Sts
 from mtasts_deploy.facts import HostedPolicy
 from mtasts_deploy.ledger.events import saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
-from mtasts_deploy.observe import Observed, RecordSite
+from mtasts_deploy.observed import Observed, RecordSite
 from mtasts_deploy.plan.handover import held
 from mtasts_deploy.plan.ids import pick_id
 from mtasts_deploy.plan.model import Barrier, DomainPlan, PutPolicy

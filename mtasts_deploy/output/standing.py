@@ -12,7 +12,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import HostedPolicy, LiveMx
 from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.horizon import covers, may_be_held, read_policy
 from mtasts_deploy.plan.model import Action, DomainPlan, Verdict, Wait
 from mtasts_deploy.rfc.policy import Mode, Policy, PolicyId

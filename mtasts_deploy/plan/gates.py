@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.facts import HostedPolicy, LiveMx, SenderLook
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.guards import lift
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Barrier, DomainPlan, PutPolicy, Verdict

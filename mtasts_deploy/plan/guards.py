@@ -13,7 +13,7 @@ from mtasts_deploy.declaration.model import LIFTABLE, Confirm, DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.facts import HostedPolicy, LiveMx, RecordKind
 from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.observe import Observed, RecordSite
+from mtasts_deploy.observed import Observed, RecordSite
 from mtasts_deploy.plan.publication import Publication
 from mtasts_deploy.plan.wording import duration
 from mtasts_deploy.rfc.names import Domain

@@ -13,7 +13,7 @@ from mtasts_deploy.declaration.model import DomainSettings, Sts
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import RecordKind, ZoneName
 from mtasts_deploy.ledger.model import Entry, ToPublish
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.model import Action, DomainPlan, HandOver, Line, SiteChange, Verdict, Wait
 from mtasts_deploy.plan.wording import short_id
 from mtasts_deploy.rfc.names import Domain

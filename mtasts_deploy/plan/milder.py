@@ -15,7 +15,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import HostedPolicy
 from mtasts_deploy.ledger.events import digits_of
 from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.publication import Publication, strictness
 from mtasts_deploy.rfc.names import MxPattern

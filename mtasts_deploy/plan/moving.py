@@ -16,7 +16,7 @@ from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.facts import Address, AddressChange, HostedPolicy, Unknown, besides
 from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.observe import Copy, Observed
+from mtasts_deploy.observed import Copy, Observed
 from mtasts_deploy.plan.model import Action, AddressSite, Barrier, Line, PutAddress, PutPolicy, Step, Wait
 from mtasts_deploy.plan.wording import moment
 

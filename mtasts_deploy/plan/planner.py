@@ -16,7 +16,7 @@ from mtasts_deploy.errors import MtastsError
 from mtasts_deploy.facts import HostedPolicy, RecordChange, RecordKind, TxtSet, Unknown, fingerprint
 from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
-from mtasts_deploy.observe import Observed, RecordSite
+from mtasts_deploy.observed import Observed, RecordSite
 from mtasts_deploy.plan import guards, handover, milder, moving
 from mtasts_deploy.plan.delivery import delivery
 from mtasts_deploy.plan.horizon import horizon, may_be_held, read_policy, ready, strict_ready

@@ -12,7 +12,7 @@ from mtasts_deploy import desired
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.facts import HostedPolicy, LiveMx
 from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Wait
 from mtasts_deploy.rfc.names import MxPattern

@@ -15,7 +15,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import HostedPolicy, RecordKind
 from mtasts_deploy.ledger.events import saw
 from mtasts_deploy.ledger.model import UNSEEN, Before, Entry
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.guards import site_guards
 from mtasts_deploy.plan.horizon import covers, read_policy
 from mtasts_deploy.plan.model import Action, DomainPlan, Line, PutPolicy, RemovePolicy, Verdict

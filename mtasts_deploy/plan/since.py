@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mtasts_deploy.declaration.model import Declaration, DomainSettings
 from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.model import Action, DomainPlan, Line, Plan
 from mtasts_deploy.plan.planner import plan_domain
 from mtasts_deploy.rfc.names import Domain

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mtasts_deploy.observe import Observed
+from mtasts_deploy.observed import Observed
 from mtasts_deploy.plan.gates import by_hand, gated, tightens
 from mtasts_deploy.plan.model import DomainPlan
 from mtasts_deploy.rfc.names import Domain

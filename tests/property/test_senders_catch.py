@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from mtasts_deploy import observe
+from mtasts_deploy import observe, observed
 from mtasts_deploy.apply import prepare, run, work
 from mtasts_deploy.ledger import events, ways
 from mtasts_deploy.ledger.model import Entry
@@ -266,7 +266,7 @@ def the_policy_host_moves(it: Mover) -> None:
 
 
 def the_declared_host_is_taken_for_the_serving_one(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(observe.Observed, "_unsure", False)
+    patch.setattr(observed.Observed, "_unsure", False)
 
 
 def the_state_is_lost_before_a_move(it: Mover) -> None:

@@ -16,7 +16,8 @@ from mtasts_deploy.dns.interface import Guarantee
 from mtasts_deploy.dns.providers import PROVIDERS, install_hint, known
 from mtasts_deploy.errors import Refused
 from mtasts_deploy.facts import NameFacts, Unknown, ZoneFacts, ZoneName
-from mtasts_deploy.observe import Place, World
+from mtasts_deploy.observe import World
+from mtasts_deploy.observed import Place
 from mtasts_deploy.rfc.names import Domain
 from tests.deployments import declare
 from tests.worlds import MemoryHost, MemoryTarget
