@@ -255,9 +255,6 @@ def _asked(arguments: Sequence[str], option: str, variable: str) -> str:
 
 
 def _output(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
-    from mtasts_deploy.output.machine import Machine
-    from mtasts_deploy.output.several import Several
-
     first = _form(shared, out, places)
     into = shared.json_into
     if into is None:
@@ -265,6 +262,9 @@ def _output(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
     if not into.parent.is_dir():  # found out before anything is done, not at its end
         raise unwritable(into, "there is no such directory")
     spare(into)
+    from mtasts_deploy.output.machine import Machine
+    from mtasts_deploy.output.several import Several
+
     return Several(first, Machine(lambda text: save(into, text.encode()), TOOL))
 
 

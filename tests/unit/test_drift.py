@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import Address, Fetched, Probed
 from mtasts_deploy.ledger.events import digits_of
 from mtasts_deploy.ledger.model import Entry, Exposure, MxSighting, PublicPolicy, Way
+from mtasts_deploy.output.channel import Channel
 from mtasts_deploy.output.drifting import drift_lines
 from mtasts_deploy.output.machine import Machine
 from mtasts_deploy.output.prometheus import FIRST, metrics
@@ -76,7 +78,7 @@ def test_a_world_that_is_as_it_was_left_has_not_drifted():
     report = compared(sight())
     (one,) = report.domains
     assert (report.exit_code, one.drifted, one.report.id_matches, one.since) == (0, False, True, NOW - timedelta(days=12))
-    assert list(drift_lines(report, lambda text, *_: text, verbose=False)) == ["Drift: 0 of 1 domain."]
+    assert list(drift_lines(report, Channel(io.StringIO()), verbose=False)) == ["Drift: 0 of 1 domain."]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_what_an_apply_would_change_is_drift():
     lines = (Line(action=Action.CHANGE, what="policy", text="mode testing → enforce"), Line(action=Action.KEEP, what="_mta-sts", text=""))
     report = compared(sight(), DomainPlan(domain=DOMAIN, verdict=Verdict.CHANGED, lines=lines))
     assert report.exit_code == 2
-    assert "  ~ policy       mode testing → enforce" in list(drift_lines(report, lambda text, *_: text, verbose=False))
+    assert "  ~ policy       mode testing → enforce" in list(drift_lines(report, Channel(io.StringIO()), verbose=False))
 
 
 def test_without_a_ledger_only_the_plan_counts():
