@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.dns.interface import Target
     from mtasts_deploy.dns.zone_memory import ZoneMemory
     from mtasts_deploy.hosting.interface import Host
+    from mtasts_deploy.ledger.events import Look
     from mtasts_deploy.sender.interface import Fetcher, NameServers
     from mtasts_deploy.state.interface import StateStore
     from mtasts_deploy.verify.evidence import Witness
@@ -213,6 +214,18 @@ class Deployment:
             places = [self._surveyor().place(self.declaration.domains[domain]) for domain in found.lost]
             seen = self._surveyor().usable(places).observe(places)
             return rebuild(self.store, found, seen, self.clock(), lease.prove)
+
+    def adopt(self, seen: Mapping[Domain, Look], options: Options) -> None:
+        """Remember what senders may have stored of declared domains that others have published so far. Writes nothing but the ledger.
+        Raises `LockHeld`, `StateError`.
+        """
+        from mtasts_deploy.ledger.events import saw
+
+        with self._lease(options, [self._surveyor().settings(domain) for domain in seen]) as lease:
+            book = Book(self.store)
+            for domain, look in seen.items():
+                book.set(domain, saw(book.entry(domain), look, self.clock()))
+            book.save(lease.prove)
 
     def _concerned(self, selection: Selection, saved: Plan | None) -> list[DomainSettings]:
         """The declared domains that a run may write about: those that are chosen, or those with steps in the saved plan."""

@@ -233,10 +233,12 @@ def _read_back(tools: Tools, works: Sequence[Work]) -> None:
         if entry.astray:
             pass  # what is not at this host may be at another
         elif len(bodies) == 1 and files:
+            if not entry.host:  # what an import has found elsewhere is on a host of ours now, not from the note of the put on
+                entry = placed(entry, work.place.dns, work.place.host)
             shown = found.get(entry.host)
             mark = shown.mark if isinstance(shown, HostedPolicy) else None
             entry = (stored if work.place.https else read_back)(entry, files[0].body, now, mark)
-        elif not any(found.values()):
+        elif not any(found.values()) and not entry.elsewhere(entry.ids):
             entry = removed(entry, now)
         tools.book.set(work.plan.domain, entry)
         wanted = next((step.body for step in work.plan.steps if isinstance(step, PutPolicy | Barrier)), None)

@@ -46,8 +46,13 @@ def preflight(tools: Tools, works: Sequence[Work]) -> None:
     A repair is never held up here: whoever looks must be able to find it.
     """
     asked = [work for work in by_https(works) if not _new(tools, work) and not work.plan.moves]
+    imported = {work.plan.domain: _imported(tools, work) for work in asked}
     for work, answers in _fetched(tools, asked, stoppable=True):
         work.progress = work.progress.seeing(answers)
+        served = {digits_of(body) for one in answers if (body := one.served) is not None}
+        if (known := imported[work.plan.domain]) and served - known:
+            work.end(tools, Stage.LOOK, Outcome.STALE, _changed_since(work.plan.domain))
+            continue
         broken = [one.problem for one in answers if one.problem is not None and one.problem.code in _UNMENDED]
         if work.plan.repair:
             continue
@@ -59,6 +64,21 @@ def preflight(tools: Tools, works: Sequence[Work]) -> None:
             work.end(tools, Stage.LOOK, Outcome.UNKNOWN if unknown else Outcome.FAILED, *broken)
     if asked:
         tools.book.save(tools.lease.prove)
+
+
+def _imported(tools: Tools, work: Work) -> frozenset[str]:
+    """The bytes, by digits, that an import has seen on a server of others, where the plan has only that to go by."""
+    entry = tools.book.entry(work.plan.domain)
+    return entry.elsewhere(entry.ids)
+
+
+def _changed_since(domain: Domain) -> Diagnostic:
+    return Diagnostic(
+        code="MTS702",
+        message="the served policy is another than the one that was imported; the domain is left as it is",
+        domain=str(domain),
+        hint="Somebody else still publishes there. Run `deploy verify`, correct the declaration, then plan again.",
+    )
 
 
 def _new(tools: Tools, work: Work) -> bool:

@@ -167,9 +167,13 @@ def note(tools: Tools, place: Place, seen: Observed, now: datetime) -> None:
 
 
 def serving(entry: Entry, place: Place, seen: Observed) -> str:
-    """The host whose file counts as the served one: the declared one as soon as senders are led to it, with the same bytes there."""
+    """The host whose file counts as the served one: the declared one as soon as senders are led to it, with the same bytes there; none
+    while what others serve was imported.
+    """
     if entry.astray:
         return UNKNOWN_HOST
+    if not isinstance(seen.hosted, HostedPolicy) and entry.elsewhere(text for text, _ in seen.ids):
+        return ""
     if not entry.published or seen.host == place.host:
         return place.host
     copy = next((copy for copy in seen.copies if copy.host == place.host and copy.led), None)
@@ -209,12 +213,13 @@ def hosts_of(tools: Tools, work: Work) -> tuple[str, ...]:
 def before_of(tools: Tools, seen: Observed, tlsrpt: SiteChange | None) -> Before:
     """What is live now, to go back to; a record that octodns-sync may publish at any time counts as live."""
     hosted = seen.hosted
-    body = hosted.body if isinstance(hosted, HostedPolicy) else None
+    fetched = tools.book.entry(seen.domain).elsewhere(text for text, _ in seen.ids)
+    policy = digits_of(hosted.body) if isinstance(hosted, HostedPolicy) else next(iter(fetched)) if len(fetched) == 1 else None
     live = [value for site in seen.tlsrpt for value in site.ours(RecordKind.TLSRPT)]
     return Before(
         run=tools.run,
         at=tools.clock(),
-        policy=None if body is None else digits_of(body),
+        policy=policy,
         sts=bool(seen.ids) or tools.book.entry(seen.domain).to_publish is not None,
         tlsrpt=live[0] if tlsrpt is not None and live else None,
         tlsrpt_changed=tlsrpt is not None,

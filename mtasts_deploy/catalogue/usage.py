@@ -105,7 +105,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         code="MTS915",
         title="The result has no such form",
-        why="markdown, github, gitlab, gitlab-codequality and sarif are forms of plans, runs and findings.",
+        why="markdown, github, gitlab, gitlab-codequality and sarif are forms of plans, runs and findings; prometheus is one of `verify` "
+        "and `drift`.",
         fix="Use `--format human` or `--format json`; look whether MTASTS_FORMAT is set.",
         bad="deploy history example.com --format sarif",
         good="deploy history example.com --format json",
@@ -207,6 +208,60 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         why="They are not of one kind, one of them is damaged, or a domain is in two of them, so that nobody knows which one is right.",
         fix="Give what each shard wrote with `--json-into`, each once.",
         good="deploy merge-reports shard-1.json shard-2.json --format markdown",
+    ),
+    Entry(
+        code="MTS940",
+        title="Something live cannot be declared just as it is",
+        why="`deploy import` declares what comes nearest, and the first plan shows the difference. Mail does not depend on it.",
+        fix="Look at that domain in `deploy plan`, and declare what you want.",
+        bad="max_age: 0",
+        good="max_age: 1w",
+    ),
+    Entry(
+        code="MTS941",
+        title="`deploy import` was given no domain",
+        why="Which domains are live somewhere cannot be guessed. " + _NOTHING,
+        fix="Name them, or a file that has one a line.",
+        bad="deploy import",
+        good="deploy import --from-file domains.txt",
+    ),
+    Entry(
+        code="MTS942",
+        title="The file cannot take more domains",
+        why="Lines can only be added where `domains:` has its own lines, one block below the other; all else in the file must stay as it "
+        "is. " + _NOTHING,
+        fix="Write them to a file of their own with `--out` and include that; or write `domains:` in block style first.",
+        bad="domains: {example.com: {mode: testing}}",
+        good="domains:\n  example.com: {mode: testing}",
+    ),
+    Entry(
+        code="MTS943",
+        title="The imported domains are not part of the declaration",
+        why="They stand in a file that nothing includes. The ledger was not told what senders may have stored of them.",
+        fix="Add the file under `include:` of the main file, and import the domains once more: then the ledger is told.",
+        good="include: [domains/imported.yaml]",
+    ),
+    Entry(
+        code="MTS944",
+        title="The policy host of an imported domain is an alias",
+        why="Behind it may be a server of yours or a service that publishes policies for you. In the second case an id of ours would be "
+        "published for a policy that others change.",
+        fix="Declare `sts: elsewhere` if others put the policy there. Else name that server or CDN under `hosts:`.",
+        ref="RFC 8461 §8.2",
+    ),
+    Entry(
+        code="MTS945",
+        title="The domain is declared already",
+        why="`deploy import` never changes what is declared. What is live was noted in the ledger.",
+        fix="To have it described anew, take its lines out and import it again. `deploy drift` compares them with what is live.",
+    ),
+    Entry(
+        code="MTS946",
+        title="The domain was not imported",
+        why="Nothing is live there, or senders cannot read what is: a record or a policy that they refuse means nothing that could be "
+        "declared. The findings before this one say what it is.",
+        fix="Mend what was found and import the domain again, or declare it by hand as you want it.",
+        good="deploy verify example.com",
     ),
     Entry(
         code="MTS999",

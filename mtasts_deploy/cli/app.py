@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from mtasts_deploy.diagnostics import Diagnostic
 
 COMMANDS = {
     "init": "init",
+    "import": "importing",
     "validate": "tools",
     "render": "tools",
     "plan": "plan",
@@ -63,7 +65,7 @@ def app_with(commands: Iterable[str]) -> typer.Typer:
     app.callback()(_deploy)
     for name in commands:
         module = importlib.import_module(f"mtasts_deploy.cli.{COMMANDS[name]}")
-        made = getattr(module, name.replace("-", "_"))
+        made = getattr(module, f"{name}_" if iskeyword(name) else name.replace("-", "_"))
         if isinstance(made, typer.Typer):
             app.add_typer(made)
         else:

@@ -30,12 +30,13 @@ def find(explicit: Path | None, environ: Mapping[str, str]) -> Path:
     return path
 
 
-def load(path: Path, *, today: date) -> Declaration:
-    """Read a declaration with its includes. `today` decides which entries of `allow` have expired.
+def load(path: Path, *, today: date, instead: Mapping[str, bytes] | None = None) -> Declaration:
+    """Read a declaration with its includes. `today` decides which entries of `allow` have expired; `instead` are octets to take for files
+    (by their real paths) as if they had them.
 
     Raises `DeclarationError` with all problems of all files, warnings included, in the order of files and lines.
     """
-    sources, problems, names = read_sources(path)
+    sources, problems, names = read_sources(path, instead)
     if not sources or not sources[0].main:
         raise DeclarationError(*_ordered(problems, names))
     from mtasts_deploy.declaration.assembly import Assembly  # here, because it imports pydantic

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,18 +26,20 @@ class Source(NamedTuple):
     whole: bool
 
 
-def read_sources(path: Path) -> tuple[list[Source], list[Diagnostic], list[str]]:
+def read_sources(path: Path, instead: Mapping[str, bytes] | None = None) -> tuple[list[Source], list[Diagnostic], list[str]]:
     """The main file and everything that it includes, all that is wrong with their texts and their includes, and their names in order.
 
-    A file of which nothing could be made has a name, but is no source.
+    A file of which nothing could be made has a name, but is no source. `instead` are octets to take for files (real paths) as if they had
+    them.
     """
-    reading = _Reading(path)
+    reading = _Reading(path, instead or {})
     reading.read(str(path), os.fspath(path), (), None)
     return reading.sources, reading.problems, list(reading.seen.values())
 
 
 class _Reading:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, instead: Mapping[str, bytes]) -> None:
+        self._instead = instead
         self.sources: list[Source] = []
         self.problems: list[Diagnostic] = []
         self._directory = os.path.realpath(path.parent)
@@ -68,6 +71,8 @@ class _Reading:
                     self._include(name, path, node, (*above, key))
 
     def _bytes(self, name: str, path: str, place: Span | None) -> bytes | None:
+        if (given := self._instead.get(os.path.realpath(path))) is not None:
+            return given
         try:
             kind = os.stat(path)  # noqa: PTH116
             if not stat.S_ISREG(kind.st_mode):

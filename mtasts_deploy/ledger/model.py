@@ -6,7 +6,7 @@ whole seconds; TTLs are seconds. The rules are those of DESIGN section 8; why th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -23,7 +23,8 @@ class PublicPolicy:
     """Bytes that could be fetched at the policy host, or were noted as about to be.
 
     `since` is the first moment, `until` the last one, None while they may be fetched. `read_back` is when a put of ours was last read back,
-    `mark` by what the host's listing showed them then (an ETag), where it shows such a thing.
+    `mark` by what the host's listing showed them then (an ETag), where it shows such a thing. `ours`: they are there because we put them
+    there, or pushed an id for them; not so what others have put, also where it is an old policy of ours that they put back.
     """
 
     body: bytes
@@ -31,6 +32,7 @@ class PublicPolicy:
     until: datetime | None = None
     read_back: datetime | None = None
     mark: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +135,8 @@ class Way:
 class Entry:
     """All that is remembered of one domain.
 
-    `host` is the host whose file counts as the served one. `ways` are all that senders may take to the policy: while there are several, a
-    move is open, and each of their hosts gets what is put.
+    `host` is the host whose file counts as the served one; empty while no host of ours has had one. `ways` are all that senders may take
+    to the policy: while there are several, a move is open, and each of their hosts gets what is put.
 
     `incomplete`: something was live at first sight, then. `lost`: an id of our form was live that the ledger did not know, then.
     `mx_ttl` is the largest TTL that the MX set was seen with, `mx_watched` the first look at it. `tlsrpt` is the value that we published
@@ -165,6 +167,11 @@ class Entry:
         return bool(self.ids) or self.to_publish is not None
 
     @property
+    def published_by_us(self) -> bool:
+        """Did this ledger ever publish a policy of the domain?"""
+        return any(known.ours for known in self.ids.values())
+
+    @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that senders may be led to, as far as they are known."""
         return tuple(dict.fromkeys(host for host in (self.host, *(way.host for way in self.ways)) if host))
@@ -177,6 +184,15 @@ class Entry:
     def fetchable(self) -> frozenset[str]:
         """The bytes, by digits, that may be fetched now."""
         return frozenset(digits for digits, policy in self.policies.items() if policy.until is None)
+
+    def elsewhere(self, ids: Iterable[str]) -> frozenset[str]:
+        """The bytes, by digits, that were fetched from a server that is no host of ours, as an import does, and that senders may have
+        stored under one of these ids; none once a host of ours has had a policy.
+        """
+        if self.host or self.astray:
+            return frozenset()
+        stored = frozenset[str]().union(*(known.bytes for text in ids if (known := self.ids.get(text)) is not None))
+        return stored & self.fetchable()
 
     def known(self, host: str) -> KnownPolicies:
         """What to know the policy file by again at that host; a mark says nothing at another host than the one that showed it."""

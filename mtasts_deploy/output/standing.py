@@ -71,7 +71,9 @@ def standing(settings: DomainSettings, plan: DomainPlan, seen: Observed | None, 
         unknown = () if seen is None else seen.unknown
         return Standing(plan=plan, sts=settings.sts, declared=declared, next=_next(plan), unknown=unknown)
     entry = saw(stored or UNSEEN, seen.look(), now)
-    body = seen.hosted.body if isinstance(seen.hosted, HostedPolicy) else None
+    imported = entry.elsewhere(text for text, _ in seen.ids)
+    known = entry.policies[next(iter(imported))].body if len(imported) == 1 else None  # on a server that is no host of ours
+    body = seen.hosted.body if isinstance(seen.hosted, HostedPolicy) else known
     served = None if body is None else read_policy(body)
     mx = seen.mx.hosts if isinstance(seen.mx, LiveMx) and not seen.mx.null else ()
     ids = tuple(text for text, _ in seen.ids)

@@ -24,7 +24,7 @@ _STAGING = "RFC 8461 §8.4"
 def tightens(plan: DomainPlan, seen: Observed) -> str | None:
     """In which way an apply of this plan would make the policy stricter or hold it longer, if it would."""
     new = _published(plan)
-    if not plan.acts or new is None or new.mode is not Mode.ENFORCE:
+    if not plan.acts or new is None or new.mode is not Mode.ENFORCE or (plan.repair and seen.ids):
         return None
     hosted = seen.hosted if isinstance(seen.hosted, HostedPolicy) and seen.ids else None
     old = None if hosted is None else read_policy(hosted.body)

@@ -17,7 +17,7 @@ from mtasts_deploy.facts import HostedPolicy, RecordChange, RecordKind, TxtSet, 
 from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, RecordSite
-from mtasts_deploy.plan import guards, handover, moving
+from mtasts_deploy.plan import guards, handover, milder, moving
 from mtasts_deploy.plan.delivery import delivery
 from mtasts_deploy.plan.horizon import horizon, may_be_held, read_policy, ready, strict_ready
 from mtasts_deploy.plan.ids import pick_id
@@ -38,7 +38,7 @@ from mtasts_deploy.plan.model import (
     Wait,
 )
 from mtasts_deploy.plan.publication import Publication, publication
-from mtasts_deploy.plan.wording import consequence, duration, moment, policy_change, policy_text, short_id
+from mtasts_deploy.plan.wording import consequence, duration, moment, policy_change, policy_text, rua_change, short_id, shown_rua
 from mtasts_deploy.rfc.policy import Mode, PolicyId
 from mtasts_deploy.rfc.records import StsRecord
 
@@ -151,6 +151,7 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
         return Part(findings=(*found, *error.diagnostics))
     move = moving.move_of(settings, seen, entry, now)
     part = publish(settings, seen, entry, plan, now)
+    found += milder.guard(settings, seen, entry, plan, now)
     found += moving.address_guards(settings, seen, entry, move.put, bool(part.steps) or move.due or move.put is not None)
     if move.due and _can_move(seen, plan, part):
         found += guards.storage_guard(settings)
@@ -262,7 +263,7 @@ def _puts(seen: Observed, body: bytes) -> list[PutPolicy]:
 def _policy_line(hosted: HostedPolicy | None, plan: Publication, put: bool) -> Line:
     if not put:
         return Line(action=Action.KEEP, what="policy", text="")
-    if hosted is None:
+    if hosted is None and (plan.served is None or not plan.elsewhere):
         return Line(action=Action.ADD, what="policy", text=policy_text(plan.policy))
     if plan.served is None:
         return Line(action=Action.CHANGE, what="policy", text=f"no valid policy → {policy_text(plan.policy)}")
@@ -283,6 +284,8 @@ def _notes(seen: Observed, entry: Entry, plan: Publication, put: bool, fresh: bo
         yield said
     if not put and fresh and seen.ids:
         yield "The bytes stay; the id changes because the live one may stand for other bytes too, or its past is unknown."
+    if put and plan.elsewhere:
+        yield f"Another server serves the policy now. The record follows when {seen.domain.policy_host} serves it from {seen.location}."
     if put and isinstance(seen.hosted, HostedPolicy) and plan.served is not None and seen.ids:
         until = horizon(entry, digits_of(seen.hosted.body), now)
         if until is not None:
@@ -346,19 +349,15 @@ def tlsrpt_steps(seen: Observed, wanted: str | None, ttl: int) -> Part:
     old = _live(seen.tlsrpt, RecordKind.TLSRPT)
     if wanted is None:
         step: Step = RemoveRecords(changes=changes)
-        text = f"rua {_rua(old)}"
+        text = f"rua {shown_rua(old)}"
     else:
         step = PutRecords(changes=changes, id=None)
-        text = f"rua {_rua((wanted,))}" if not old else f"rua {_rua(old)} → {_rua((wanted,))}"
+        text = rua_change(old, wanted)
     return Part(steps=(step,), lines=_record_line("_smtp._tls", changes, text if old != (wanted,) else ""), findings=found)
 
 
 def _live(sites: tuple[RecordSite, ...], kind: RecordKind) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value for site in sites for value in site.ours(kind)))
-
-
-def _rua(values: tuple[str, ...]) -> str:
-    return " and ".join(value.partition("rua=")[2].rstrip("; ") or value for value in values)
 
 
 def _changes(sites: tuple[RecordSite, ...], kind: RecordKind, value: str | None, ttl: int) -> tuple[SiteChange, ...]:

@@ -27,7 +27,8 @@ _STRICTNESS = (Mode.NONE, Mode.TESTING, Mode.ENFORCE)
 class Publication:
     """The policy to publish and how it came about.
 
-    `served` is the policy in the bytes that are served now (None: no file, or no valid policy); `kept` are patterns of it that stay
+    `served` is the policy in the bytes that are served now (None: no file, or no valid policy), `elsewhere`: by a server that is no host of
+    ours, where they were fetched; `kept` are patterns of it that stay
     although the declaration lacks them, each with the time until which its host may be cached (None: the host is a live MX). `uncovered`
     are live MX hosts that no pattern names. `standing` is what senders may hold now: the served policy or, where the file is lost, the one
     that the live id names.
@@ -40,6 +41,7 @@ class Publication:
     kept: tuple[tuple[MxPattern, datetime | None], ...] = ()
     waits: tuple[Wait, ...] = ()
     uncovered: tuple[str, ...] = ()
+    elsewhere: bool = False
 
     @property
     def repair(self) -> bool:
@@ -79,6 +81,7 @@ def publication(
         return Publication(policy=goal, body=body, served=goal, standing=goal)
     served = None if hosted is None else read_policy(hosted)
     standing = served or _named(seen, entry)
+    elsewhere = _elsewhere(seen, entry)
     kept = _kept(_readable(served, entry, now), uncovered, entry, now)
     mode, watch = _mode(settings.mode, standing if seen.ids else None, entry, now, allowed)
     if settings.mx_zone and mode is Mode.ENFORCE and standing is not None and standing.mode is Mode.ENFORCE:
@@ -88,8 +91,9 @@ def publication(
     return Publication(
         policy=policy,
         body=render_policy(policy),
-        served=served,
+        served=standing if elsewhere else served,
         standing=standing,
+        elsewhere=elsewhere,
         kept=kept,
         waits=waits if watch is None else (*waits, watch),
         uncovered=tuple(host for host in uncovered if not covers(policy, host)),
@@ -104,16 +108,27 @@ def _none(settings: DomainSettings, seen: Observed, entry: Entry, declared: tupl
     if not mx and not live.null:
         mx = tuple(desired.pattern_for(host) for host in live.hosts)
     policy = desired.policy(settings, mx, Mode.NONE)
-    return Publication(policy=policy, body=render_policy(policy), served=served, standing=standing)
+    elsewhere = _elsewhere(seen, entry)
+    served = standing if elsewhere else served
+    return Publication(policy=policy, body=render_policy(policy), served=served, standing=standing, elsewhere=elsewhere)
+
+
+def _elsewhere(seen: Observed, entry: Entry) -> bool:
+    """Is the policy that senders fetch on a server that is no host of ours, as an import has found it?"""
+    return not isinstance(seen.hosted, HostedPolicy) and bool(entry.elsewhere(text for text, _ in seen.ids))
 
 
 def _named(seen: Observed, entry: Entry) -> Policy | None:
-    """The policy that a live id of ours names, where the file is lost."""
+    """The policy that a live id of ours names, where the file is lost; of a server of others, the one that an import has seen there."""
     for text, _ in seen.ids:
         public = entry.policies.get(PolicyId.parse(text).digits or "")
         if public is not None:
             return read_policy(public.body)
-    return None
+    if isinstance(seen.hosted, HostedPolicy):
+        return None
+    fetched = [read_policy(entry.policies[digits].body) for digits in entry.elsewhere(text for text, _ in seen.ids)]
+    first = next(iter(fetched), None)
+    return first if first is not None and all(other is not None and first.means(other) for other in fetched) else None
 
 
 def _uncovered(patterns: tuple[MxPattern, ...], entry: Entry, now: datetime) -> tuple[str, ...]:

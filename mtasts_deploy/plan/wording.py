@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 from mtasts_deploy.rfc.policy import Mode, Policy
+from mtasts_deploy.rfc.records import RecordError, parse_rua, parse_tlsrpt
 
+SAME: Final = "same policy, our form"
 _UNITS = ((604800, "w"), (86400, "d"), (3600, "h"), (60, "m"))
 
 
@@ -41,15 +45,35 @@ def policy_text(policy: Policy) -> str:
 
 
 def policy_change(old: Policy, new: Policy) -> str:
-    """What differs between two policies; "same policy, our form" where only the bytes do."""
-    parts = []
+    """What differs between two policies; "same policy, our form" where only the bytes do, or only what means nothing in mode none."""
+    parts = [SAME] if old.mode is new.mode is Mode.NONE else []
     if old.mode is not new.mode:
         parts.append(f"mode {old.mode.value} → {new.mode.value}")
     if old.max_age != new.max_age:
         parts.append(f"max_age {duration(old.max_age)} → {duration(new.max_age)}")
     parts += [f"mx + {pattern}" for pattern in _missing(new.mx, old.mx)]
     parts += [f"mx - {pattern}" for pattern in _missing(old.mx, new.mx)]
-    return " · ".join(parts) or "same policy, our form"
+    return " · ".join(parts) or SAME
+
+
+def rua_change(old: tuple[str, ...], new: str) -> str:
+    """What differs between the TLSRPT values that are live and the one to come."""
+    if not old:
+        return f"rua {shown_rua((new,))}"
+    with contextlib.suppress(RecordError):
+        if len(old) == 1 and _targets(old[0]) == _targets(new):
+            return "same record, our form"
+    return f"rua {shown_rua(old)} → {shown_rua((new,))}"
+
+
+def _targets(value: str) -> tuple[str, ...]:
+    """The URIs of a value, as they are declared."""
+    return tuple(parse_rua(uri)[0] for uri in parse_tlsrpt([value]).rua)
+
+
+def shown_rua(values: tuple[str, ...]) -> str:
+    """The URIs of TLSRPT values, for a line."""
+    return " and ".join(value.partition("rua=")[2].rstrip("; ") or value for value in values)
 
 
 def _missing(these: Iterable[object], those: Iterable[object]) -> list[str]:

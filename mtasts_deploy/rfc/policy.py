@@ -76,6 +76,10 @@ class Policy:
     mx: tuple[MxPattern, ...]
     warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
+    def means(self, other: Policy) -> bool:
+        """Is it the same to a sender, whatever the order of its mx?"""
+        return (self.mode, self.max_age, frozenset(self.mx)) == (other.mode, other.max_age, frozenset(other.mx))
+
 
 def parse_policy(body: bytes) -> Policy:
     """Read a policy as a strict sender does (RFC 8461 §3.2, §3.3), with warnings for what other senders read differently.
