@@ -189,9 +189,18 @@ class Observed:
             "_mta-sts": fingerprint(*self.sts),
             "_smtp._tls": fingerprint(*self.tlsrpt),
             "mx": fingerprint(self.mx),
-            "policy": fingerprint(self.hosted) if not self.copies else fingerprint(self.hosted, *self.copies),
+            "policy": self._policy_fingerprint(),
             "address": fingerprint(*self.address),
         }
+
+    def _policy_fingerprint(self) -> str:
+        """Of the files, wherever they are. In a move the first look that shows the new address says that the other host serves now: what is
+        where is the same, so that is no other fact.
+        """
+        if not self.copies:
+            return fingerprint(self.hosted)
+        here = Copy(host=self.host, location=self.location, hosted=self.hosted, led=True)
+        return fingerprint(frozenset({here, *self.copies}))
 
 
 class World:

@@ -36,6 +36,8 @@ class Watcher:
         if len(values) > 1:
             self.problems.append(f"{what}: {len(values)} STSv1 values")
         if not values:
+            if self.last is not None:
+                self.problems.append(f"{what}: no record where there was one")
             return
         id_ = values[0].partition("id=")[2].rstrip(";")
         found = _OURS.fullmatch(values[0])

@@ -1,165 +1,180 @@
 """`kill -9` of a mixed change at every external call, then of the next apply at every call, then of a rollback at every call.
 
-Three domains in two zones at two providers: one is created, one changes, one loses its TLSRPT record and has its MX hosts narrowed. A
-sender in a process of its own looks all through. Sampled; many more points with `--long`.
+In each of the three worlds of `crashes`, with a sender in a process of its own that looks all through. A few points in every run of the
+tests. With `--long`: every call once; for pairs, each point between two writes, and then each point between two writes of the next run (of
+the worlds in which that takes long, each third or fifth, in turn).
 """
 
 from __future__ import annotations
 
-import json
-import re
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mtasts_deploy.deployment import Deployment
 from mtasts_deploy.plan.model import Verdict
 from mtasts_deploy.rfc.policy import PolicyId
-from tests.acceptance.test_kill import apply, deployment, killed, rollback
+from tests import crashes, s3_servers
+from tests.crashes import ALPHA, BETA, NEW_AGE, OLD_AGE, SUB, World
+from tests.killing import Act, apply, in_a_child, killed, rollback
+from tests.watching import watched
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(sys.platform == "win32", reason="no fork")]
 
-SENDER = Path(__file__).parent / "sender.py"
-PLACES = {
-    "alpha.example": ("one/alpha.example.yaml", "_mta-sts"),
-    "sub.alpha.example": ("one/alpha.example.yaml", "_mta-sts.sub"),
-    "beta.example": ("two/beta.example.yaml", "_mta-sts"),
-}
-ALPHA = """\
-# somebody's zone
-'':
-  type: MX   # the hosts
-  values:
-  - {exchange: mx1.alpha.example., preference: 10}
-sub: {type: MX, values: [{exchange: mx1.alpha.example., preference: 10}]}
-www: {type: A, value: 192.0.2.1}   # not ours
-"""
-BETA = """\
-'':
-  type: MX
-  values:
-  - {exchange: mx1.beta.example., preference: 10}
-www: {type: A, value: 192.0.2.2}   # not ours
-"""
-HEAD = """\
-version: 1
-providers:
-  one: {class: mtasts_deploy.dns.zone_files.ZoneFilesProvider, directory: one}
-  two: {class: mtasts_deploy.dns.zone_files.ZoneFilesProvider, directory: two}
-domains:
-"""
-BEFORE = """\
-  alpha.example: {dns: one, max_age: 1d, tlsrpt: 'mailto:a@example.org'}
-  beta.example: {dns: two, max_age: 1d, mx: [mx1.beta.example, mx2.beta.example], tlsrpt: 'mailto:a@example.org'}
-"""
-AFTER = """\
-  alpha.example: {dns: one, max_age: 2d, tlsrpt: 'mailto:a@example.org'}
-  sub.alpha.example: {dns: one, max_age: 2d, tlsrpt: 'mailto:a@example.org'}
-  beta.example: {dns: two, max_age: 1d, mx: [mx1.beta.example], tlsrpt: false}
-"""
+WORLDS = {crashes.files: "files", crashes.record_by_record: "record by record", crashes.clouds: "PowerDNS and S3"}
 
 
-def start(directory: Path) -> None:
-    for name, text in (("one/alpha.example.yaml", ALPHA), ("two/beta.example.yaml", BETA)):
-        (directory / name).parent.mkdir(parents=True)
-        (directory / name).write_text(text)
-    (directory / "policies").mkdir()
-    (directory / "mta-sts.yaml").write_text(HEAD + BEFORE)
-    assert apply(deployment(directory)) == 0
-    (directory / "mta-sts.yaml").write_text(HEAD + AFTER)
+@pytest.fixture
+def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    s3_servers.environment(monkeypatch)
+    opened: Callable[[Path], AbstractContextManager[World]] = request.param
+    with opened(tmp_path) as made:
+        made.begin()
+        yield made
 
 
-@contextmanager
-def watched(directory: Path, looks: list[int]) -> Iterator[None]:
-    """A sender looks all the while; whatever it must not see fails the test."""
-    arguments = [f"{name}={zone}:{key}" for name, (zone, key) in PLACES.items()]
-    sender = subprocess.Popen(
-        [sys.executable, str(SENDER), str(directory), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    with sender:
-        assert sender.stdout is not None
-        assert sender.stdin is not None
-        assert sender.stdout.readline() == "watching\n"
-        try:
-            yield
-        finally:
-            sender.stdin.close()
-            said = json.loads(sender.stdout.readline())
-    looks.append(said["looks"])
-    assert said["wrong"] == []
+def until_done(made: Deployment) -> int:
+    """Apply, and where an address moves again; 0 if there is nothing to do after that but to wait for the TTL of the old address."""
+    for _ in range(3):
+        if code := apply(made):
+            return code
+        plan = made.plan()
+        if {one.verdict for one in plan.domains} <= {Verdict.UNCHANGED, Verdict.WAITING} and not plan.acting:
+            return 0
+    print(*plan.domains, sep="\n", file=sys.__stderr__)
+    return 71
 
 
-def live(directory: Path) -> Iterator[tuple[str, str | None, bytes | None]]:
-    for name, (zone, key) in PLACES.items():
-        found = re.search(rf"(?ms)^'?{re.escape(key)}'?:\n(.*?)(?=^\S|\Z)", (directory / zone).read_text())
-        ids = [] if found is None else re.findall(r"v=STSv1\\; id=([0-9a-z]+)", found[1])
-        policy = directory / f"policies/mta-sts.{name}/.well-known/mta-sts.txt"
-        yield name, ids[0] if ids else None, policy.read_bytes() if policy.exists() else None
+def sound(world: World) -> dict[str, bytes]:
+    """Each id names the policy, wherever that is; nothing else has changed. The policies."""
+    found = {}
+    for name, id_, bodies in world.live():
+        for body in bodies:
+            if id_ is not None:
+                assert body is not None, name
+                assert PolicyId.parse(id_).names(body), name
+            found[name] = body or b""
+    world.untouched()
+    return found
 
 
-def sound(directory: Path) -> None:
-    for name, id_, body in live(directory):
-        if id_ is not None:
-            assert body is not None, name
-            assert PolicyId.parse(id_).names(body), name
-    for zone, text in (("one/alpha.example.yaml", ALPHA), ("two/beta.example.yaml", BETA)):
-        ours = re.compile(r"(?m)^'?(_mta-sts|_smtp\._tls|_mta-sts\.sub|_smtp\._tls\.sub)'?:\n(  .*\n)+")
-        assert ours.sub("", (directory / zone).read_text()) == text
+def declared(world: World) -> None:
+    """The next apply brings what is declared; where an address moves, the one after it."""
+    assert in_a_child(world.make, until_done) == 0
+    bodies = sound(world)
+    assert all(id_ for _, id_, _ in world.live())
+    assert NEW_AGE in bodies[ALPHA]
+    assert NEW_AGE in bodies[SUB]
+    assert b"mx2" not in bodies[BETA]
 
 
-def declared(directory: Path) -> None:
-    assert apply(deployment(directory)) == 0
-    assert {plan.verdict for plan in deployment(directory).plan().domains} == {Verdict.UNCHANGED}
-    sound(directory)
-    assert not list(directory.rglob("*.tmp"))
-    bodies = {name: body or b"" for name, _, body in live(directory)}
-    assert b"172800" in bodies["alpha.example"]
-    assert b"172800" in bodies["sub.alpha.example"]
-    assert b"mx2" not in bodies["beta.example"]
+def taken_back(world: World) -> None:
+    """The old policies, under ids that stand for nothing else."""
+    assert in_a_child(world.make, rollback) == 0
+    bodies = sound(world)
+    assert OLD_AGE in bodies[ALPHA]
+    assert b"mx2" in bodies[BETA]
 
 
-def begun(directory: Path) -> bool:
-    """Has the second run noted anything that it changes?"""
-    return any(b"172800" in path.read_bytes() for path in (directory / ".mtasts/ledger").iterdir())
+def once(world: World, points: Iterator[int], act: Act, end: Callable[[World], None], looks: list[int]) -> int:
+    """Kill the change at these points, then do what ends it; how many kills."""
+    kills = 0
+    for number in points:
+        world.again()
+        with watched(world.places(), looks, gap=world.gap):
+            if not killed(world.make, number, apply, count=type(world).count):
+                return kills
+            kills += 1
+            if end is not taken_back or world.begun():
+                end(world)
+    raise AssertionError
 
 
-def taken_back(directory: Path) -> None:
-    assert rollback(deployment(directory)) == 0
-    sound(directory)
-    bodies = {name: body or b"" for name, _, body in live(directory)}
-    assert b"86400" in bodies["alpha.example"]
-    assert b"mx2" in bodies["beta.example"]
-
-
-def sweep(tmp_path: Path, first: int, second: int, act: Callable[[Deployment], int], end: Callable[[Path], None]) -> tuple[int, int]:
-    """Kill an apply at each `first`-th call, then `act` at each `second`-th; then `end`. How many kills, how many looks of the sender."""
-    kills, looks = 0, list[int]()
-    for one in range(1, 10_000, first):
-        for two in range(1, 10_000, second):
-            directory = tmp_path / f"{one}-{two}"
-            start(directory)
-            with watched(directory, looks):
-                if not killed(directory, one, apply):
-                    return kills, sum(looks)
-                if end is taken_back and not begun(directory):
+def twice(world: World, points: Points, act: Act, end: Callable[[World], None], looks: list[int]) -> int:
+    """Kill the change before and after writes, then `act` before and after writes, then what ends it; how many kills."""
+    kills = 0
+    for one in count(points.first, points.step):
+        for two in count(1 + one % points.again, points.again):
+            world.again()
+            with watched(world.places(), looks, gap=world.gap):
+                if not killed(world.make, one, apply, writes=True, count=type(world).count):
+                    return kills
+                kills += 1
+                if end is taken_back and not world.begun():
                     break  # the last run that changed anything is the one before
-                again = killed(directory, two, act)
-                kills += 1 + again
-                end(directory)
+                again = killed(world.make, two, act, writes=True, count=type(world).count)
+                kills += again
+                end(world)
             if not again:
                 break
     raise AssertionError
 
 
-@pytest.mark.parametrize(("first", "second"), [pytest.param(17, 23, id="sampled"), pytest.param(3, 4, id="full", marks=pytest.mark.long)])
-@pytest.mark.parametrize(("act", "end"), [(apply, declared), (rollback, taken_back)], ids=["apply", "rollback"])
-def test_killed_and_killed_again(tmp_path: Path, capsys: pytest.CaptureFixture[str], first: int, second: int, act, end):
-    kills, looks = sweep(tmp_path, first, second, act, end)
+def said(capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest, times: int, looks: list[int]) -> None:
     with capsys.disabled():
-        print(f"\nkill -9, then in the next {act.__name__}: {kills} kills, {looks} looks of a sender")
-    assert kills >= 20
-    assert looks > kills
+        print(f"\n{request.node.name}: {times} times, {sum(looks)} looks of a sender")
+    assert sum(looks) > times
+
+
+ENDS = pytest.mark.parametrize(("act", "end"), [(apply, declared), (rollback, taken_back)], ids=["apply", "rollback"])
+
+
+@dataclass(frozen=True)
+class Points:
+    """Each `step`-th point from `first` on; of the second kill each `again`-th."""
+
+    first: int
+    step: int
+    again: int = 1
+
+
+def worlds(some: Mapping[str, tuple[int, int]], every: Mapping[str, tuple[int, int]]) -> list[Any]:
+    """The worlds with their points. `some`: the two steps of a quick run. `every`: with `--long` all points, in how many parts, and the
+    step of the second kill.
+    """
+    found = []
+    for opened, name in WORLDS.items():
+        if name not in some:
+            continue
+        needs = [pytest.mark.services("pdns_server", "nginx")] if opened is crashes.clouds else []
+        found.append(pytest.param(opened, Points(1, *some[name]), id=f"{name}, some", marks=needs))
+        parts, again = every[name]
+        for part in range(parts):
+            points = Points(1 + part, parts, again)
+            found.append(pytest.param(opened, points, id=f"{name}, part {part + 1} of {parts}", marks=[*needs, pytest.mark.long]))
+    return found
+
+
+FILES, RECORDS, CLOUDS = WORLDS.values()
+
+
+@pytest.mark.parametrize(
+    ("world", "points"),
+    worlds({FILES: (31, 1), RECORDS: (61, 1), CLOUDS: (67, 1)}, {FILES: (1, 1), RECORDS: (4, 1), CLOUDS: (8, 1)}),
+    indirect=["world"],
+)
+@ENDS
+def test_killed_at_every_call(world: World, points: Points, act: Act, end, capsys, request):
+    looks: list[int] = []
+    kills = once(world, count(points.first, points.step), act, end, looks)
+    assert kills >= 2
+    said(capsys, request, kills, looks)
+
+
+@pytest.mark.parametrize(
+    ("world", "points"),
+    worlds({FILES: (5, 6), RECORDS: (11, 12), CLOUDS: (15, 13)}, {FILES: (3, 1), RECORDS: (6, 3), CLOUDS: (9, 5)}),
+    indirect=["world"],
+)
+@ENDS
+def test_killed_and_killed_again_at_every_write(world: World, points: Points, act: Act, end, capsys, request):
+    looks: list[int] = []
+    kills = twice(world, points, act, end, looks)
+    assert kills >= 3
+    said(capsys, request, kills, looks)

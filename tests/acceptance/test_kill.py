@@ -1,18 +1,16 @@
 """`kill -9` at every external operation of real runs on real files: what is left is valid, and the next apply finishes it.
 
-A child process, forked from this one, runs on adapters that kill it before or after their n-th call. Nothing shipped knows of this.
+A child process, forked from this one, runs on adapters that kill it before or after their n-th call (`killing`).
 """
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +18,8 @@ from mtasts_deploy.declaration.load import load
 from mtasts_deploy.deployment import Deployment
 from mtasts_deploy.plan.model import Verdict
 from mtasts_deploy.rfc.policy import PolicyId
+from tests.killing import apply, killed, rollback
+from tests.watching import in_zone_file, watched
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(sys.platform == "win32", reason="no fork")]
 
@@ -38,34 +38,6 @@ SECOND = "{max_age: 2d, tlsrpt: 'mailto:b@example.org'}"
 THIRD = "{max_age: 3d, tlsrpt: false}"
 
 
-class Fatal:
-    """Wraps an adapter so that the process dies before or after the n-th call of all wrapped adapters together."""
-
-    left: int = 0
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if not callable(found) or name == "location":
-            return found
-
-        def call(*args: Any, **options: Any) -> Any:
-            self._count()
-            result = found(*args, **options)
-            self._count()
-            return result
-
-        return call
-
-    @staticmethod
-    def _count() -> None:
-        Fatal.left -= 1
-        if Fatal.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
 def make(directory: Path) -> None:
     (directory / "zones").mkdir(parents=True)
     (directory / "policies").mkdir()
@@ -79,41 +51,6 @@ def declare(directory: Path, settings: str) -> None:
 
 def deployment(directory: Path) -> Deployment:
     return Deployment.of(load(directory / "mta-sts.yaml", today=datetime.now(UTC).date()))
-
-
-def apply(made: Deployment) -> int:
-    result = made.apply()
-    assert result is not None
-    return result.exit_code
-
-
-def rollback(made: Deployment) -> int:
-    result = made.rollback([], approve=lambda _: True)
-    assert result is not None
-    return result.exit_code
-
-
-def killed(directory: Path, number: int, act: Callable[[Deployment], int]) -> bool:
-    """Run the act in a child that dies at its `number`-th operation; False if it lived to the end."""
-    child = os.fork()
-    if child == 0:
-        code = 70
-        try:
-            made = deployment(directory)
-            made.beat = None  # a thread would not survive the next fork
-            made.targets = {name: Fatal(target) for name, target in made.targets.items()}
-            made.hosts = {name: Fatal(host) for name, host in made.hosts.items()}
-            made.store = Fatal(made.store)
-            Fatal.left = number
-            code = act(made)
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        assert os.WTERMSIG(status) == signal.SIGKILL
-        return True
-    assert os.waitstatus_to_exitcode(status) == 0
-    return False
 
 
 def pairs(directory: Path) -> Iterator[tuple[str, str | None, bytes | None]]:
@@ -153,16 +90,21 @@ def finish(directory: Path) -> None:
     assert not list(directory.rglob("*.tmp"))
 
 
-def sweep(tmp_path: Path, start: Callable[[Path], None], act: Callable[[Deployment], int], check: Callable[[Path], None], step: int) -> int:
-    for kills, number in enumerate(range(1, 10_000, step)):
+def sweep(
+    tmp_path: Path, start: Callable[[Path], None], act: Callable[[Deployment], int], check: Callable[[Path], None], looks: list[int]
+) -> int:
+    """Kill at every point, while a sender looks; how many kills."""
+    for kills, number in enumerate(range(1, 10_000)):
         directory = tmp_path / str(number)
         make(directory)
         start(directory)
         before = {domain: body for domain, _, body in pairs(directory)}
-        if not killed(directory, number, act):
-            return kills
-        valid(directory, before, ("86400", "172800", "259200"))
-        check(directory)
+        places = {one: in_zone_file(directory, one, f"zones/{one}.yaml", "_mta-sts") for one in DOMAINS}
+        with watched(places, looks):
+            if not killed(partial(deployment, directory), number, act):
+                return kills
+            valid(directory, before, ("86400", "172800", "259200"))
+            check(directory)
     raise AssertionError
 
 
@@ -194,21 +136,24 @@ def back(directory: Path) -> None:
 
 
 def test_a_first_publication_killed_at_every_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    kills = sweep(tmp_path, first, apply, finish, step=1)
+    looks: list[int] = []
+    kills = sweep(tmp_path, first, apply, finish, looks)
     with capsys.disabled():
-        print(f"\nkill -9 in a first publication: {kills} points")
+        print(f"\nkill -9 in a first publication: {kills} points, {sum(looks)} looks of a sender")
     assert kills >= 70
 
 
 def test_a_change_killed_at_every_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    kills = sweep(tmp_path, change, apply, finish, step=1)
+    looks: list[int] = []
+    kills = sweep(tmp_path, change, apply, finish, looks)
     with capsys.disabled():
-        print(f"\nkill -9 in a change: {kills} points")
+        print(f"\nkill -9 in a change: {kills} points, {sum(looks)} looks of a sender")
     assert kills >= 70
 
 
 def test_a_rollback_killed_at_every_point(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    kills = sweep(tmp_path, changed, rollback, back, step=1)
+    looks: list[int] = []
+    kills = sweep(tmp_path, changed, rollback, back, looks)
     with capsys.disabled():
-        print(f"\nkill -9 in a rollback: {kills} points")
+        print(f"\nkill -9 in a rollback: {kills} points, {sum(looks)} looks of a sender")
     assert kills >= 60

@@ -322,7 +322,7 @@ def test_a_run_that_dies_anywhere_leaves_every_way_right_and_the_next_ones_finis
     for _ in range(3):
         live.faults.hook = hook
         try:
-            live.apply()
+            assert live.apply().exit_code == 0, "nobody else has changed anything"
         except Failure:
             live.state.objects.pop("lock.json", None)
         live.faults.hook = live.watch
