@@ -52,6 +52,7 @@ HOSTS = ("mx1.example.com", "mx2.example.com", "mx3.example.com", "mx.example.ne
 FILES = (
     b"version: STSv1\r\nmode: enforce\r\nmx: mx1.example.com\r\nmax_age: 2419200\r\n",
     b"version: STSv1\r\nmode: enforce\r\nmx: *.example.com\r\nmx: mx.example.net\r\nmax_age: 604800\r\n",
+    b"version: STSv1\r\nmode: testing\r\nmx: mx1.example.com\r\nmx: mx2.example.com\r\nmax_age: 86400\r\n",
     b"<html>not a policy</html>",
 )
 STRANGERS: dict[str, tuple[tuple[object, ...], ...]] = {
@@ -92,8 +93,11 @@ class Adversary(RuleBasedStateMachine):
         begun=st.sampled_from(["nothing is live", "testing is live", "enforce is live", "enforce was live"]),
         mode=st.sampled_from(SETTINGS["mode"]),
         max_age=st.sampled_from(SETTINGS["max_age"]),
+        insists=st.booleans(),
     )
-    def start(self, mx_ttl, begun, mode, max_age):
+    def start(self, mx_ttl, begun, mode, max_age, insists=True):
+        """`insists`: the operator always has the declaration published over a milder policy of a stranger."""
+        self.insists = insists
         self.scene = self.made()
         self.clock = self.scene.clock
         self.mx_ttl = mx_ttl
@@ -157,7 +161,7 @@ class Adversary(RuleBasedStateMachine):
         self.succeeded(self.run(self.scene_apply, Trouble()), alone=True)
         assert self.settings["tlsrpt"] is not None or self.txt(TLSRPT) == before
 
-    @rule(allow=st.sampled_from(["MTS405", "MTS408", "MTS701"]))
+    @rule(allow=st.sampled_from(["MTS405", "MTS408", "MTS425", "MTS701"]))
     def apply_with_a_guard_lifted(self, allow):
         self.succeeded(self.run(lambda: self.scene_apply(allow), Trouble()), alone=True)
 
@@ -312,8 +316,9 @@ class Adversary(RuleBasedStateMachine):
     # How runs go.
 
     def scene_apply(self, *allow: str, on_error: OnError = OnError.CONTINUE) -> Result:
+        codes = {*allow, *(["MTS425"] if self.insists else [])}
         result = self.scene.deployment.apply(
-            lifted=Lifted.parse(f"{code}=example.com" for code in allow), options=Options(on_error=on_error)
+            lifted=Lifted.parse(f"{code}=example.com" for code in sorted(codes)), options=Options(on_error=on_error)
         )
         assert result is not None
         return result

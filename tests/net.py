@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,7 +14,8 @@ from mtasts_deploy.facts import Address, Fetched, Probed
 from mtasts_deploy.rfc.names import Domain
 from mtasts_deploy.rfc.policy import policy_id
 from mtasts_deploy.sender.names import Authority, Outcome, Reply
-from mtasts_deploy.sender.options import Endpoint
+from mtasts_deploy.sender.options import Endpoint, Looking
+from mtasts_deploy.verify.look import Eyes
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DOMAIN = Domain.parse("example.com")
@@ -97,3 +101,34 @@ class Net:
             return Probed(host=host, address=address, problem=silent, silent=True)
         ends = None if problem else NOW + timedelta(days=90)
         return Probed(host=host, address=address, protocol="TLSv1.3", problem=problem, not_after=ends)
+
+
+def eyes_without_smtp(here: int = 0) -> Eyes:
+    """Eyes that another process can make. A process that is not `here` is killed when it looks at d7.example.com."""
+    return Eyes(lookups=_Fatal(here) if here else Net(), fetcher=Net(), prober=None, looking=Looking(), clock=_now)
+
+
+def slow_eyes_without_smtp() -> Eyes:
+    """Eyes for which every answer takes a minute."""
+    return Eyes(lookups=_Slow(), fetcher=Net(), prober=None, looking=Looking(), clock=_now)
+
+
+def _now() -> datetime:
+    return NOW
+
+
+class _Fatal(Net):
+    def __init__(self, here: int) -> None:
+        super().__init__()
+        self.here = here
+
+    def ask(self, name: str, kind: str) -> Reply:
+        if name == "d7.example.com" and os.getpid() != self.here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().ask(name, kind)
+
+
+class _Slow(Net):
+    def ask(self, name: str, kind: str) -> Reply:
+        time.sleep(60)
+        return super().ask(name, kind)

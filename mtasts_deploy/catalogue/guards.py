@@ -225,6 +225,19 @@ ENTRIES: Final[tuple[Entry, ...]] = (
         ref="RFC 8461 §8.1",
     ),
     Entry(
+        code="MTS425",
+        title="Somebody else has made the live policy milder than the declaration",
+        why="The served policy is not one that this tool published, and it has a lower mode, or more hosts in the same mode. Perhaps "
+        "somebody did that at night because mail was not delivered; to undo it unasked could lose mail again. It is not asked about "
+        "what an earlier commit published, nor about what was live before this tool published anything; and nothing stops a policy that "
+        "names a live MX host which senders may be refusing. " + _STAYS,
+        fix="If the milder policy is meant to stay, commit it: `mode: testing`, or the host under `mx:`. If not, "
+        "`--allow MTS425=DOMAIN` publishes what is declared.",
+        bad="example.com: {mode: enforce}    (and the policy file was edited by hand to `mode: testing`)",
+        good="example.com: {mode: testing}    (then apply; back to enforce in a commit of its own)",
+        ref="RFC 8461 §8.1",
+    ),
+    Entry(
         code="MTS430",
         title="A stricter policy, while senders would not deliver",
         why="Before a domain goes to `enforce`, names fewer hosts or asks to be remembered for longer, its policy host and every MX host "

@@ -105,7 +105,8 @@ ENTRIES: Final[tuple[Entry, ...]] = (
     Entry(
         code="MTS915",
         title="The result has no such form",
-        why="markdown, github, gitlab, gitlab-codequality and sarif are forms of plans, runs and findings.",
+        why="markdown, github, gitlab, gitlab-codequality and sarif are forms of plans, runs and findings; prometheus is one of `verify` "
+        "and `drift`.",
         fix="Use `--format human` or `--format json`; look whether MTASTS_FORMAT is set.",
         bad="deploy history example.com --format sarif",
         good="deploy history example.com --format json",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from mtasts_deploy.cli import options
-from mtasts_deploy.cli.session import Session, command, save, unwritable
+from mtasts_deploy.cli.session import Session, command, save, spare_metrics
 
 
 @command()
@@ -16,10 +16,7 @@ def drift(
     session: Session,
     domains: Annotated[list[str] | None, typer.Argument(metavar="[DOMAIN]...", help="By default every declared domain.")] = None,
     smtp: options.Smtp = True,
-    prometheus: Annotated[
-        Path | None,
-        typer.Option("--prometheus", metavar="FILE", envvar="MTASTS_PROMETHEUS", help="Also write a text file for node_exporter, at once."),
-    ] = None,
+    prometheus: options.Prometheus = None,
     parallelism: options.Parallelism = 20,
     timeout: options.Timeout = "1m",
     resolver: options.Resolver = None,
@@ -38,27 +35,18 @@ def drift(
     from mtasts_deploy.verify.run import verify
 
     if prometheus is not None:
-        _spare(prometheus)
+        spare_metrics(prometheus)
     looking = options.looking(resolver, ca_file, connect_to, timeout)
     deployment = session.deployment(looking)
     survey, _ = deployment.survey(Selection(domains=tuple(domains or ())))
     wanted = [plan.domain for plan in survey.plan.domains]
     known, problems = deployment.declared(wanted)
     session.messages.findings(problems)
-    seen = verify(wanted, adapters.eyes(looking, deployment.clock, smtp=smtp), declared=known, parallelism=parallelism)
+    make = partial(adapters.eyes, looking, deployment.clock, smtp=smtp)
+    seen = verify(wanted, make(), make=make, declared=known, parallelism=parallelism)
     report = compare(seen, survey.plan.domains, known)
     session.output.drifted(report)
     remember(deployment.store, seen.domains)
     if prometheus is not None:
         save(prometheus, metrics(report).encode())
     return report.exit_code
-
-
-def _spare(path: Path) -> None:
-    """Raise `UsageError` (MTS908) where the metrics would take the place of something else, or cannot be written."""
-    from mtasts_deploy.output.prometheus import FIRST
-
-    if not path.parent.is_dir():
-        raise unwritable(path, "there is no such directory")
-    if path.is_file() and (begin := path.read_bytes()[: len(FIRST)]) and begin != FIRST.encode():
-        raise unwritable(path, "what is there is no file of metrics of ours")

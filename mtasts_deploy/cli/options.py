@@ -17,7 +17,7 @@ from mtasts_deploy.errors import UsageError
 if TYPE_CHECKING:
     from mtasts_deploy.sender.options import Looking
 
-Format = Literal["human", "json", "ndjson", "markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
+Format = Literal["human", "json", "ndjson", "markdown", "github", "gitlab", "gitlab-codequality", "sarif", "prometheus"]
 LogFormat = Literal["text", "json"]
 OnErrorName = Literal["continue", "stop", "rollback"]
 OnStaleName = Literal["stop", "skip"]
@@ -87,6 +87,10 @@ MaxFailures = Annotated[
     typer.Option(
         "--max-failures", metavar="N|N%", envvar="MTASTS_MAX_FAILURES", help="No further wave once more domains than that have failed."
     ),
+]
+Prometheus = Annotated[
+    Path | None,
+    typer.Option("--prometheus", metavar="FILE", envvar="MTASTS_PROMETHEUS", help="Also write a text file for node_exporter, at once."),
 ]
 Smtp = Annotated[bool, typer.Option("--smtp/--no-smtp", envvar="MTASTS_SMTP", help="Connect to the MX hosts on port 25.")]
 LockTimeout = Annotated[

@@ -13,7 +13,7 @@ from mtasts_deploy.masking import masked
 if TYPE_CHECKING:
     from mtasts_deploy.output.interface import Output
 
-Report = Literal["markdown", "github", "gitlab", "gitlab-codequality", "sarif"]
+Report = Literal["markdown", "github", "gitlab", "gitlab-codequality", "sarif", "prometheus"]
 
 
 def report(
@@ -23,6 +23,7 @@ def report(
     from mtasts_deploy.output.github import GitHub
     from mtasts_deploy.output.gitlab import CodeQuality, GitLab
     from mtasts_deploy.output.markdown import Markdown
+    from mtasts_deploy.output.prometheus import Prometheus
     from mtasts_deploy.output.sarif import Sarif
     from mtasts_deploy.output.several import Several
 
@@ -44,6 +45,8 @@ def report(
             return CodeQuality(write, places=places, root=root)
         case "sarif":
             return Sarif(write, places=places, root=root, declaration=name)
+        case "prometheus":
+            return Prometheus(write, places=places, root=root)
         case _:
             assert_never(form)
 

@@ -52,6 +52,8 @@ _SHARED: Mapping[str, object] = {
     "log_format": options.Log,
 }
 _OF_DATA = ("format", "json_into")
+_MEASURED = ("verify", "drift")
+"""The commands whose results have metrics."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ def _run(function: Callable[..., int], shared: Shared, given: Mapping[str, objec
     try:
         places: dict[str, Span] = {}
         output = _output(shared, out, places)
+        if shared.format == "prometheus" and function.__name__ not in _MEASURED:  # said before anything is done
+            raise no_metrics(function.__name__)
         session = Session(shared=shared, out=out, err=err, output=output, messages=messages, environ=os.environ, places=places)
         if shared.verbose:
             session.log()
@@ -187,6 +191,12 @@ def _end(code: int, messages: Messages, out: Channel) -> int:
         code = code or 1
     messages.end()
     return code
+
+
+def no_metrics(command: str) -> UsageError:
+    """What is said where metrics are asked for of what has none (MTS915)."""
+    hint = "Use --format human or --format json; look whether MTASTS_FORMAT is set."
+    return UsageError(Diagnostic(code="MTS915", message=f"what `deploy {command}` says has no prometheus form", hint=hint))
 
 
 def lost_output(error: OSError) -> Diagnostic:
@@ -245,9 +255,6 @@ def _asked(arguments: Sequence[str], option: str, variable: str) -> str:
 
 
 def _output(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
-    from mtasts_deploy.output.machine import Machine
-    from mtasts_deploy.output.several import Several
-
     first = _form(shared, out, places)
     into = shared.json_into
     if into is None:
@@ -255,6 +262,9 @@ def _output(shared: Shared, out: Channel, places: Mapping[str, Span]) -> Output:
     if not into.parent.is_dir():  # found out before anything is done, not at its end
         raise unwritable(into, "there is no such directory")
     spare(into)
+    from mtasts_deploy.output.machine import Machine
+    from mtasts_deploy.output.several import Several
+
     return Several(first, Machine(lambda text: save(into, text.encode()), TOOL))
 
 
@@ -302,6 +312,16 @@ def spare(path: Path) -> None:
         if begin and not begin.startswith(b"{"):
             message = f"{path} is not overwritten: what is there is no JSON file"
             raise UsageError(Diagnostic(code="MTS908", message=message, hint="Name another file, such as plan.json."))
+
+
+def spare_metrics(path: Path) -> None:
+    """Raise `UsageError` (MTS908) where the metrics would take the place of something else, or cannot be written."""
+    from mtasts_deploy.output.prometheus import FIRST
+
+    if not path.parent.is_dir():
+        raise unwritable(path, "there is no such directory")
+    if path.is_file() and (begin := path.read_bytes()[: len(FIRST)]) and begin != FIRST.encode():
+        raise unwritable(path, "what is there is no file of metrics of ours")
 
 
 def unwritable(path: Path, why: str | None) -> UsageError:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.sender.options import Looking
 
 RenderFormat = Literal["files", "zone", "octodns", "json"]
-SchemaName = Literal["declaration", "plan", "run", "validate", "failure", "events"]
+SchemaName = Literal["declaration", "plan", "run", "validate", "failure", "events", "verify", "drift"]
 
 
 @command()
@@ -201,7 +201,7 @@ def _near(wanted: str, known: list[str]) -> str:
 def schema(
     session: Session,
     name: Annotated[
-        SchemaName, typer.Argument(metavar="[NAME]", help="declaration, or a result: plan, run, validate, failure, events.")
+        SchemaName, typer.Argument(metavar="[NAME]", help="declaration, or a result: plan, run, validate, failure, events, verify, drift.")
     ] = "declaration",
 ) -> int:
     """Print the JSON Schema (draft-07) of the declaration, for editors; or of what --format json writes."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mtasts_deploy.cli import options
-from mtasts_deploy.cli.session import TOOL, Session, command, save, spare
+from mtasts_deploy.cli.session import TOOL, Session, command, save, spare, spare_metrics
 from mtasts_deploy.errors import DeclarationError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def verify(
         Path | None,
         typer.Option("--out", metavar="FILE", envvar="MTASTS_VERIFY_OUT", help="Keep what was seen as JSON: evidence for elsewhere."),
     ] = None,
+    prometheus: options.Prometheus = None,
     parallelism: options.Parallelism = 20,
     timeout: options.Timeout = "1m",
     resolver: options.Resolver = None,
@@ -42,19 +44,25 @@ def verify(
     """
     from mtasts_deploy import adapters
     from mtasts_deploy.deployment import utc_now
+    from mtasts_deploy.output.prometheus import metrics
     from mtasts_deploy.verify.file import render
     from mtasts_deploy.verify.memory import remember
     from mtasts_deploy.verify.run import verify as look
 
     if out is not None:
         spare(out)
+    if prometheus is not None:
+        spare_metrics(prometheus)
     looking = options.looking(resolver, ca_file, connect_to, timeout)
     wanted, declared, store = _wanted(session, domains or [])
+    make = partial(adapters.eyes, looking, utc_now, smtp=smtp)
+    eyes = make()
     if session.err.terminal:
         session.messages.begin(len(wanted))
     report = look(
         wanted,
-        adapters.eyes(looking, utc_now, smtp=smtp),
+        eyes,
+        make=make,
         declared=declared,
         parallelism=parallelism,
         seen=lambda domain: _progress(session, domain),
@@ -66,6 +74,8 @@ def verify(
     if out is not None:
         save(out, render(report, TOOL))
         session.messages.say(f"Saved: {out}")
+    if prometheus is not None:
+        save(prometheus, metrics(report).encode())
     return report.exit_code
 
 

@@ -17,7 +17,22 @@ from mtasts_deploy.rfc.policy import Mode
 ZONE_FILES: Final = "mtasts_deploy.dns.zone_files.ZoneFilesProvider"
 """The class of the embedded default: octoDNS's zone files, edited in place."""
 LIFTABLE: Final = frozenset(
-    {"MTS257", "MTS401", "MTS405", "MTS407", "MTS408", "MTS410", "MTS411", "MTS422", "MTS423", "MTS424", "MTS430", "MTS431", "MTS701"}
+    {
+        "MTS257",
+        "MTS401",
+        "MTS405",
+        "MTS407",
+        "MTS408",
+        "MTS410",
+        "MTS411",
+        "MTS422",
+        "MTS423",
+        "MTS424",
+        "MTS425",
+        "MTS430",
+        "MTS431",
+        "MTS701",
+    }
 )
 """The codes that `--allow` and `allow:` can lift for a domain."""
 

@@ -19,8 +19,8 @@ from mtasts_deploy.facts import Address
 from mtasts_deploy.ledger.model import Before, Blind, Entry, Exposure, MxSighting, PublicPolicy, ToPublish, Way
 from mtasts_deploy.rfc.policy import PolicyId, PolicyIdError
 
-FORMAT_VERSION: Final = 2
-"""2: `ways`. An entry of format 1 has none; the next look gives it the first."""
+FORMAT_VERSION: Final = 3
+"""2: `ways`. An entry of format 1 has none; the next look gives it the first. 3: `ours` of a policy; before, it is told by the ids."""
 CORRUPT: Final = "MTS761"
 """The code of what cannot be read in a shard."""
 NEWER: Final = "MTS762"
@@ -73,6 +73,8 @@ class Shard:
                     hint="Use the version of mtasts-deploy that wrote it, or a newer one.",
                 )
             )
+        if version < 3:
+            domains = {domain: _with_ours(raw) for domain, raw in domains.items()}
         return cls(cast("dict[str, Json]", domains), location)
 
     def get(self, domain: str) -> Entry | None:
@@ -99,6 +101,19 @@ class Shard:
             f"{json.dumps(domain)}: {json.dumps(raw, sort_keys=True, separators=(', ', ': '))}" for domain, raw in sorted(self._raw.items())
         ]
         return (f'{{"format_version": {FORMAT_VERSION}, "domains": {{\n' + ",\n".join(lines) + "\n}}\n").encode()
+
+
+def _with_ours(raw: Json) -> Json:
+    """An entry from before format 3: a policy is ours where an id that the ledger wrote names it. What is no entry stays for later."""
+    match raw:
+        case {"ids": dict() as ids, "policies": dict() as policies}:
+            named = {text[:24] for text, known in ids.items() if isinstance(known, dict) and known.get("ours")}
+            marked = {
+                digits: {**policy, "ours": True} if digits in named and isinstance(policy, dict) else policy
+                for digits, policy in policies.items()
+            }
+            return {**raw, "policies": marked}
+    return raw
 
 
 def _corrupt(location: str, why: str) -> StateError:
@@ -143,7 +158,7 @@ def _json(entry: Entry) -> Json:
         policies={
             digits: {
                 **_body_json(policy.body),
-                **_sparse(since=policy.since, until=policy.until, read_back=policy.read_back, mark=policy.mark),
+                **_sparse(since=policy.since, until=policy.until, read_back=policy.read_back, mark=policy.mark, ours=policy.ours),
             }
             for digits, policy in entry.policies.items()
         },
@@ -231,6 +246,7 @@ def _entry(raw: Json) -> Entry:
                 until=_maybe(policy.get("until")),
                 read_back=_maybe(policy.get("read_back")),
                 mark=cast("str | None", policy.get("mark")),
+                ours=bool(policy.get("ours", False)),
             )
             for digits, policy in cast("dict[str, Json]", get("policies", {})).items()
         },

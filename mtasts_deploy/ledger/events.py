@@ -114,7 +114,7 @@ def _public(entry: Entry, body: bytes, now: datetime) -> Entry:
     if known is None:
         after = replace(entry, policies={**entry.policies, digits: PublicPolicy(body=body, since=now)})
     elif known.until is not None:
-        after = replace(entry, policies={**entry.policies, digits: replace(known, until=None, read_back=None)})
+        after = replace(entry, policies={**entry.policies, digits: replace(known, until=None, read_back=None, ours=False)})
     return _expose(after, frozenset({digits}), now)
 
 
@@ -146,10 +146,16 @@ def _saw_mx(entry: Entry, hosts: tuple[str, ...], ttl: int, now: datetime) -> En
 
 def putting(entry: Entry, body: bytes, now: datetime) -> Entry:
     """Before a put: these bytes may be public from now, under every id that may be visible. They were not read back yet."""
-    after = _public(entry, body, now)
+    after = _ours(_public(entry, body, now), body)
     digits = digits_of(body)
     known = after.policies[digits]
     return after if known.read_back is None else replace(after, policies={**after.policies, digits: replace(known, read_back=None)})
+
+
+def _ours(entry: Entry, body: bytes) -> Entry:
+    digits = digits_of(body)
+    known = entry.policies.get(digits)
+    return entry if known is None or known.ours else replace(entry, policies={**entry.policies, digits: replace(known, ours=True)})
 
 
 def stored(entry: Entry, body: bytes, now: datetime, mark: str | None = None) -> Entry:
@@ -201,7 +207,7 @@ def pushing(entry: Entry, id_: str, body: bytes, ttl: int, now: datetime) -> Ent
         new = Exposure(id=id_, since=now, ttl=ttl, bytes=exposed, ours=True, counted=True)
     else:
         new = replace(known, until=None, ttl=max(ttl, known.ttl), bytes=known.bytes | exposed)
-    return replace(entry, ids={**entry.ids, id_: new})
+    return _ours(replace(entry, ids={**entry.ids, id_: new}), body)
 
 
 def handing_over(entry: Entry, id_: str, body: bytes, ttl: int, now: datetime) -> Entry:

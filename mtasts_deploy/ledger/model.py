@@ -23,7 +23,8 @@ class PublicPolicy:
     """Bytes that could be fetched at the policy host, or were noted as about to be.
 
     `since` is the first moment, `until` the last one, None while they may be fetched. `read_back` is when a put of ours was last read back,
-    `mark` by what the host's listing showed them then (an ETag), where it shows such a thing.
+    `mark` by what the host's listing showed them then (an ETag), where it shows such a thing. `ours`: they are there because we put them
+    there, or pushed an id for them; not so what others have put, also where it is an old policy of ours that they put back.
     """
 
     body: bytes
@@ -31,6 +32,7 @@ class PublicPolicy:
     until: datetime | None = None
     read_back: datetime | None = None
     mark: str | None = None
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +165,11 @@ class Entry:
     def published(self) -> bool:
         """Was there ever an id? Then senders may hold a policy, and look for another on every way."""
         return bool(self.ids) or self.to_publish is not None
+
+    @property
+    def published_by_us(self) -> bool:
+        """Did this ledger ever publish a policy of the domain?"""
+        return any(known.ours for known in self.ids.values())
 
     @property
     def hosts(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final, TextIO
 
 from mtasts_deploy.masking import masked
@@ -69,6 +69,12 @@ class Channel:
         return textwrap.wrap(
             text.lstrip(), self.width, initial_indent=indent, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
         )
+
+    def headed(self, text: str, head: str, hang: int, *styles: str) -> Iterator[str]:
+        """The text folded, with its `head` (which is in the first line) in these styles."""
+        first, *rest = self.folded(text, hang)
+        yield first.replace(head, self.style(head, *styles), 1)
+        yield from rest
 
     def write(self, text: str) -> None:
         """Write text as it is, but for secrets."""

@@ -80,7 +80,8 @@ class Human:
     def status(self, standings: Sequence[Standing], strays: Sequence[Diagnostic]) -> None:
         """A table."""
         for line in status_lines(standings, self._out.width):
-            self._out.line(line)
+            for one in self._out.folded(line, 4):
+                self._out.line(one)
         for finding in strays:
             self._out.line()
             self._finding(finding, "warning", indent="")
@@ -90,7 +91,7 @@ class Human:
         """The verdict on each domain, and what is behind it."""
         from mtasts_deploy.output.verification import verification_lines
 
-        for line in verification_lines(report, self._out.style, verbose=self._verbose):
+        for line in verification_lines(report, self._out, verbose=self._verbose):
             self._out.line(line)
         self._out.flush()
 
@@ -98,7 +99,7 @@ class Human:
         """What has drifted, and how many domains that is."""
         from mtasts_deploy.output.drifting import drift_lines
 
-        for line in drift_lines(report, self._out.style, verbose=self._verbose):
+        for line in drift_lines(report, self._out, verbose=self._verbose):
             self._out.line(line)
         self._out.flush()
 

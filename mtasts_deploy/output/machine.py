@@ -127,7 +127,7 @@ def _drift(one: DomainDrift) -> dict[str, object]:
         "pending": [{"action": line.action.value, "what": line.what, "text": line.text} for line in one.pending],
         "declared_mode": None if one.declared_mode is None else one.declared_mode.value,
         "served_mode": None if report.policy is None else report.policy.mode.value,
-        "id_matches": one.id_matches,
+        "id_matches": report.id_matches,
         "policy_since": _time(one.since),
         "verdict": report.delivery.value,
         "why": report.why,

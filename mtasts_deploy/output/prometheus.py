@@ -1,13 +1,15 @@
-"""Drift as a text file for Prometheus' node_exporter (https://prometheus.io/docs/instrumenting/exposition_formats/). Pure."""
+"""What was seen as metrics for Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/): of `verify` and `drift`. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.output.pipeline import Pipeline
 from mtasts_deploy.verify.drift import DomainDrift, DriftReport
-from mtasts_deploy.verify.model import Delivery
+from mtasts_deploy.verify.model import Delivery, DomainReport, Report
 
 FIRST: Final = "# HELP mtasts_"
 """How each of these files begins."""
@@ -24,31 +26,63 @@ _HELP: Final = {
 }
 
 
-def metrics(report: DriftReport) -> str:
+Sample = tuple[str, Mapping[str, str], str]
+
+
+class Prometheus(Pipeline):
+    """Writes metrics of `verify` and `drift`; other results have no such form."""
+
+    form = "prometheus"
+
+    def verified(self, report: Report) -> None:
+        """What senders see."""
+        self._write(metrics(report))
+
+    def drifted(self, report: DriftReport) -> None:
+        """What senders see, and whether it is as declared."""
+        self._write(metrics(report))
+
+    def failed(self, findings: Sequence[Diagnostic], exit_code: int) -> None:
+        """Nothing: no sample is how metrics say that there is none."""
+        del findings, exit_code
+
+    def found(self, closing: str, findings: Sequence[Diagnostic]) -> None:
+        """Raises `UsageError` (MTS915)."""
+        del closing, findings
+        raise self._no_form("this command")
+
+
+def metrics(report: DriftReport | Report) -> str:
     """The whole file. What could not be looked at has no sample."""
     samples: dict[str, list[str]] = {name: [] for name in _HELP}
     samples["mtasts_looked_timestamp_seconds"].append(f"mtasts_looked_timestamp_seconds {int(report.at.timestamp())}")
     for one in report.domains:
-        for name, labels, value in _samples(one):
+        for name, labels, value in _compared(one) if isinstance(one, DomainDrift) else _seen(one):
             samples[name].append(f"{name}{{{_labels({'domain': str(one.domain), **labels})}}} {value}")
     return "".join(
         f"# HELP {name} {_HELP[name]}\n# TYPE {name} gauge\n" + "".join(f"{line}\n" for line in lines) for name, lines in samples.items()
     )
 
 
-def _samples(one: DomainDrift) -> Iterator[tuple[str, Mapping[str, str], str]]:
-    report, at = one.report, one.report.sight.at
+def _compared(one: DomainDrift) -> Iterator[Sample]:
+    """With what only declaration and ledger know."""
     if not one.unknown:
         yield "mtasts_drift", {}, str(int(one.drifted))
+    if one.declared_mode is not None:
+        yield "mtasts_mode", {"of": "declared", "mode": one.declared_mode.value}, "1"
+    if one.since is not None:
+        yield "mtasts_policy_age_days", {}, _days(one.report.sight.at, one.since)
+    yield from _seen(one.report)
+
+
+def _seen(report: DomainReport) -> Iterator[Sample]:
+    at = report.sight.at
     for delivery in Delivery:
         yield "mtasts_verdict", {"verdict": delivery.value}, str(int(report.delivery is delivery))
-    for of, mode in (("declared", one.declared_mode), ("served", None if report.policy is None else report.policy.mode)):
-        if mode is not None:
-            yield "mtasts_mode", {"of": of, "mode": mode.value}, "1"
-    if one.id_matches is not None:
-        yield "mtasts_id_match", {}, str(int(one.id_matches))
-    if one.since is not None:
-        yield "mtasts_policy_age_days", {}, _days(at, one.since)
+    if report.policy is not None:
+        yield "mtasts_mode", {"of": "served", "mode": report.policy.mode.value}, "1"
+    if report.id_matches is not None:
+        yield "mtasts_id_match", {}, str(int(report.id_matches))
     if report.policy_host_ends is not None:
         yield "mtasts_policy_host_certificate_days", {}, _days(report.policy_host_ends, at)
     for host in report.sight.hosts:

@@ -6,12 +6,15 @@ Within a `format_version` fields may be added, so the schemas allow more than th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, cast
 
 from mtasts_deploy.apply.report import Outcome, Stage
 from mtasts_deploy.diagnostics import Severity
 from mtasts_deploy.facts import ADDRESS_TYPES
 from mtasts_deploy.plan.model import Action, Effect, Verdict
+from mtasts_deploy.rfc.policy import Mode
+from mtasts_deploy.sender.names import Outcome as Answer
+from mtasts_deploy.verify.model import Delivery
 
 Schema = dict[str, object]
 
@@ -20,6 +23,8 @@ _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _FLAG: Final[Schema] = {"type": "boolean"}
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
 _VERSION: Final[Schema] = {"const": 1}
+_SECONDS: Final[Schema] = {"type": "number", "minimum": 0}
+_CODE: Final[Schema] = {"type": "string", "pattern": "^MTS[0-9]{3}$"}
 _DIGEST: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _DOMAIN: Final[Schema] = {"type": "string", "description": "A-labels in lower case, without the root dot."}
 
@@ -37,13 +42,13 @@ def _or_null(of: Schema) -> Schema:
     return {"anyOf": [of, {"type": "null"}]}
 
 
-def _one_of(kinds: type[Outcome | Stage | Verdict | Action | Effect | Severity]) -> Schema:
+def _one_of(kinds: type[Outcome | Stage | Verdict | Action | Effect | Severity | Mode | Answer | Delivery]) -> Schema:
     return {"enum": [kind.value for kind in kinds]}
 
 
 _FINDING: Final = _object(
     ("domain", "hint", "ref", "where"),
-    code={"type": "string", "pattern": "^MTS[0-9]{3}$"},
+    code=_CODE,
     severity=_one_of(Severity),
     message=_TEXT,
     domain=_DOMAIN,
@@ -175,6 +180,77 @@ def events() -> Schema:
     return _named("One line of a run of mtasts-deploy", "events", {"oneOf": [event, planned, ended, failed]})
 
 
+def verify() -> Schema:
+    """What `verify` writes, and the file of `verify --out`."""
+    seen = _list(_seen_finding())
+    record = _object(
+        name=_TEXT,
+        answer=_one_of(Answer),
+        values=_list(_TEXT),
+        ttl=_or_null(_COUNT),
+        canonical=_or_null(_TEXT),
+        asked=_TEXT,
+        servers=_list(_object(server=_TEXT, answer=_one_of(Answer))),
+    )
+    looked = {"address": _TEXT, "seconds": _SECONDS, "certificate_ends": _or_null(_TIME), "problem": _or_null(_CODE), "looked": _FLAG}
+    answer = _object(status=_or_null(_COUNT), content_type=_or_null(_TEXT), **looked)
+    host = _object(host=_TEXT, preference=_COUNT, addresses=_list(_TEXT), probes=_list(_object(protocol=_or_null(_TEXT), **looked)))
+    domain = _object(
+        domain=_DOMAIN,
+        at=_TIME,
+        verdict=_one_of(Delivery),
+        why=_TEXT,
+        id=_or_null(_TEXT),
+        sts_record=record,
+        tlsrpt_record=record,
+        policy=_or_null(_object(mode=_one_of(Mode), max_age=_COUNT, mx=_list(_TEXT))),
+        policy_host=_list(answer),
+        smtp=_FLAG,
+        mx=_list(host),
+        mx_not_covered=_list(_TEXT),
+        policy_host_certificate_ends=_or_null(_TIME),
+        mx_certificate_ends=_or_null(_TIME),
+        findings=seen,
+    )
+    schema = _object(
+        format_version=_VERSION,
+        kind={"const": "verification"},
+        tool=_TEXT,
+        at=_TIME,
+        exit_code=_COUNT,
+        domains=_list(domain),
+        findings=seen,
+    )
+    return _named("Domains as mtasts-deploy sees them as a sender", "verify", schema)
+
+
+def _seen_finding() -> Schema:
+    """A finding, with what TLS reports call it (RFC 8460 §4.3)."""
+    properties = cast("Schema", _FINDING["properties"])
+    return {**_FINDING, "properties": {**properties, "tls_report": _TEXT}}
+
+
+def drift() -> Schema:
+    """What `drift` writes."""
+    domain = _object(
+        domain=_DOMAIN,
+        drift=_FLAG,
+        unknown=_FLAG,
+        pending=_LINES,
+        declared_mode=_or_null(_one_of(Mode)),
+        served_mode=_or_null(_one_of(Mode)),
+        id_matches=_or_null(_FLAG),
+        policy_since=_or_null(_TIME),
+        verdict=_one_of(Delivery),
+        why=_TEXT,
+        policy_host_certificate_ends=_or_null(_TIME),
+        mx_certificate_ends=_or_null(_TIME),
+        findings=_list(_FINDING),
+    )
+    schema = _object(format_version=_VERSION, at=_TIME, exit_code=_COUNT, domains=_list(domain))
+    return _named("Where the world differs from a declaration of mtasts-deploy", "drift", schema)
+
+
 def failure() -> Schema:
     """What any command writes that could not do what it was asked to."""
     return _named(
@@ -186,5 +262,13 @@ def _named(title: str, name: str, schema: Schema) -> Schema:
     return {"$schema": "http://json-schema.org/draft-07/schema#", "$id": f"urn:mtasts-deploy:{name}:1", "title": title, **schema}
 
 
-SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {"plan": plan, "run": run, "validate": validate, "failure": failure, "events": events}
+SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {
+    "plan": plan,
+    "run": run,
+    "validate": validate,
+    "failure": failure,
+    "events": events,
+    "verify": verify,
+    "drift": drift,
+}
 """The schemas by name; each is also a file docs/reference/schemas/NAME-1.json."""

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
 from mtasts_deploy.diagnostics import Diagnostic, Severity
+from mtasts_deploy.output.channel import Channel
 from mtasts_deploy.output.text import counted, further, in_order, listed, plain
 from mtasts_deploy.plan.wording import duration, short_id
 from mtasts_deploy.sender.names import Outcome
 from mtasts_deploy.verify.model import Delivery, DomainReport, HostSight, Report
 
-Style = Callable[..., str]
 _COLOURS: Final = {Delivery.DELIVER: "green", Delivery.REFUSE: "red", Delivery.UNKNOWN: "red"}
 _FEW: Final = 5  # domains about which everything is told
 _MARKS: Final = {Severity.ERROR: "!", Severity.WARN: "warning", Severity.NOTE: "note"}
 
 
-def verification_lines(report: Report, style: Style, *, verbose: bool) -> Iterator[str]:
+def verification_lines(report: Report, out: Channel, *, verbose: bool) -> Iterator[str]:
     """The whole verification. Of many domains only what is wrong is told, unless `verbose`."""
     whole = verbose or len(report.domains) <= _FEW
     for one in report.domains:
-        yield from _domain(one, style, whole=whole)
-    if whole and report.domains:
-        yield ""
+        yield from _domain(one, out, whole=whole)
+        if whole:
+            yield ""
     for finding in report.findings:
-        yield from _finding(finding, style, indent="")
-    yield style(tally_line(report), "bold")
+        yield from _finding(finding, out, indent="")
+    yield out.style(tally_line(report), "bold")
 
 
 def tally_line(report: Report) -> str:
@@ -38,14 +38,17 @@ def tally_line(report: Report) -> str:
     return f"Verify: {counted(len(report.domains), 'domain')}: {said}."
 
 
-def _domain(one: DomainReport, style: Style, *, whole: bool) -> Iterator[str]:
-    verdict = style(one.delivery.value, "bold", _COLOURS.get(one.delivery, "yellow"))
-    yield f"{style(plain(one.domain.display), 'bold')}: {verdict}: {plain(one.why)}"
+def _domain(one: DomainReport, out: Channel, *, whole: bool) -> Iterator[str]:
+    name, verdict = plain(one.domain.display), one.delivery.value
+    first, *rest = out.folded(f"{name}: {verdict}: {plain(one.why)}", 4)
+    said = first[len(name) :].replace(verdict, out.style(verdict, "bold", _COLOURS.get(one.delivery, "yellow")), 1)
+    yield from (out.style(name, "bold") + said, *rest)
     if whole:
-        yield from (f"  {label:<8}{plain(text)}" for label, text in _facts(one))
+        for label, text in _facts(one):
+            yield from out.folded(f"  {label:<8}{plain(text)}", 12)
     for finding in in_order(one.findings):
         if whole or finding.severity is not Severity.NOTE:
-            yield from _finding(finding, style, indent="  ")
+            yield from _finding(finding, out, indent="  ")
 
 
 def _facts(one: DomainReport) -> Iterator[tuple[str, str]]:
@@ -82,8 +85,9 @@ def _day(when: datetime, now: datetime) -> str:
     return f"{when:%Y-%m-%d} ({counted((when - now).days, 'day')})"
 
 
-def _finding(finding: Diagnostic, style: Style, *, indent: str) -> Iterator[str]:
+def _finding(finding: Diagnostic, out: Channel, *, indent: str) -> Iterator[str]:
     colour = "red" if finding.severity is Severity.ERROR else "yellow" if finding.severity is Severity.WARN else "cyan"
-    yield f"{indent}{style(f'{_MARKS[finding.severity]} {finding.code}', colour)} {plain(finding.message)}"
+    head = f"{_MARKS[finding.severity]} {finding.code}"
+    yield from out.headed(f"{indent}{head} {plain(finding.message)}", head, len(indent) + 4, colour)
     for text in further(finding):
-        yield f"{indent}    {text}"
+        yield from out.folded(f"{indent}    {text}", len(indent) + 6)

@@ -17,7 +17,7 @@ from mtasts_deploy.facts import HostedPolicy, RecordChange, RecordKind, TxtSet, 
 from mtasts_deploy.ledger.events import digits_of, saw
 from mtasts_deploy.ledger.model import UNSEEN, Entry
 from mtasts_deploy.observe import Observed, RecordSite
-from mtasts_deploy.plan import guards, handover, moving
+from mtasts_deploy.plan import guards, handover, milder, moving
 from mtasts_deploy.plan.delivery import delivery
 from mtasts_deploy.plan.horizon import horizon, may_be_held, read_policy, ready, strict_ready
 from mtasts_deploy.plan.ids import pick_id
@@ -151,6 +151,7 @@ def _policy_part(settings: DomainSettings, seen: Observed, entry: Entry, now: da
         return Part(findings=(*found, *error.diagnostics))
     move = moving.move_of(settings, seen, entry, now)
     part = publish(settings, seen, entry, plan, now)
+    found += milder.guard(settings, seen, entry, plan, now)
     found += moving.address_guards(settings, seen, entry, move.put, bool(part.steps) or move.due or move.put is not None)
     if move.due and _can_move(seen, plan, part):
         found += guards.storage_guard(settings)

@@ -45,6 +45,7 @@ class Dns:
         self._looking = looking
         self._zones: dict[str, Authority] = {}
         self._tops: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self._servers: dict[str, tuple[str, ...]] = {}
         self._silent: dict[str, tuple[int, float]] = {}
         self._resolvers: tuple[Endpoint, ...] = () if looking.resolver is None else (looking.resolver,)
 
@@ -60,8 +61,11 @@ class Dns:
 
     def ask_authoritative(self, name: str, kind: str, *, exists: bool = False) -> tuple[Reply, ...]:
         """What each server of the zone says for itself; empty where no server is known."""
-        authority = self.authority(name, exists=exists)
-        return tuple(self._ask_patiently(server, name, kind) for server in authority.servers)
+        authority, first = self._settled(name, kind, exists=exists)
+        return tuple(
+            first if first is not None and server == first.server else self._ask_patiently(server, name, kind)
+            for server in authority.servers
+        )
 
     def txt(self, name: str) -> Reply:
         """The TXT values at a name, as the resolver sees them. For a name that exists; else ask its zone's servers."""
@@ -71,10 +75,7 @@ class Dns:
         """The zone that holds `name`, with its servers: from the zone of the name above it (or of itself if it certainly `exists`) down
         the delegations. Remembered.
         """
-        known = self._zones.get(name)
-        if known is None or known.problem is not None:
-            known = self._zones[name] = self._find(name, name if exists else _above(name))
-        return known
+        return self._settled(name, "A", exists=exists)[0]
 
     def addresses(self, name: str, *, known: bool) -> Addresses:
         """The IPv4 and IPv6 addresses of a name. Unless it is `known` to be there, the zone's own servers are asked first.
@@ -112,58 +113,89 @@ class Dns:
 
     # --- where a zone is served ---
 
-    def _find(self, name: str, above: str) -> Authority:
+    def _settled(self, name: str, kind: str, *, exists: bool) -> tuple[Authority, Reply | None]:
+        """`authority`, and what one of its servers says of that kind if it was asked just now to find that out."""
+        known, reply = self._zones.get(name), None
+        if known is None or known.problem is not None:
+            known, reply = self._find(name, kind, name if exists else _above(name))
+            self._zones[name] = known
+        return known, reply
+
+    def _find(self, name: str, kind: str, above: str) -> tuple[Authority, Reply | None]:
         if (known := self._tops.get(above)) is not None:  # `_mta-sts`, `mta-sts` and `_smtp._tls` are asked about together
             apex, servers = known
         else:
-            reply, apex = self._apex(above)
+            reply, apex, names = self._apex(above)
             if not apex:
-                return Authority(problem=_homeless(name, failed(above, reply).message if not reply.answered else f"{above} has no zone"))
-            servers = self._addresses_of(self.ask(apex, "NS").values)
+                why = failed(above, reply).message if not reply.answered else f"{above} has no zone"
+                return Authority(problem=_homeless(name, why)), None
+            servers = self._addresses_of(names)
             if servers:
                 self._tops[above] = apex, servers
+        answer = None
         for _ in range(_DEPTH):
-            below = self._delegation(servers, name, apex)
+            answer, below = self._delegation(servers, name, kind, apex)
             if below is None:
                 break
             apex, servers = below
         if not servers:
-            return Authority(zone=apex, problem=_homeless(name, f"no address is known for the servers of {apex}"))
-        return Authority(zone=apex, servers=servers)
+            return Authority(zone=apex, problem=_homeless(name, f"no address is known for the servers of {apex}")), None
+        return Authority(zone=apex, servers=servers), answer
 
-    def _apex(self, name: str) -> tuple[Reply, str]:
-        """The zone that a name is in: who owns the SOA record that comes with the answer. The name is there, so nothing is spoilt."""
-        reply = Reply(name=name, kind="SOA", server="the system", outcome=Outcome.FAILED, rcode="no resolver is configured")
+    def _apex(self, name: str) -> tuple[Reply, str, tuple[str, ...]]:
+        """The zone that a name is in, and the names of its servers. The name is there, so nothing is spoilt by asking.
+
+        A name with NS records of its own is an apex; else the owner of the SOA record that comes with the "no" is (RFC 2308 §3).
+        """
+        reply = Reply(name=name, kind="NS", server="the system", outcome=Outcome.FAILED, rcode="no resolver is configured")
         for end in self._recursive():
-            message = self._message(end, name, "SOA", recurse=True)
+            message = self._message(end, name, "NS", recurse=True)
             if isinstance(message, Reply):
                 reply = message
                 continue
-            for rrset in (*message.answer, *message.authority):
+            reply = _reply(message, name, "NS", str(end))
+            if reply.outcome is Outcome.FOUND and not reply.aliased:
+                return reply, name, reply.values
+            for rrset in message.authority:
                 if rrset.rdtype == dns.rdatatype.SOA:
-                    return reply, _text(rrset.name)
-            reply = _reply(message, name, "SOA", str(end))
-        return reply, ""
+                    apex = _text(rrset.name)
+                    return reply, apex, self.ask(apex, "NS").values
+        return reply, "", ()
 
-    def _delegation(self, servers: Iterable[str], name: str, apex: str) -> tuple[str, tuple[str, ...]] | None:
-        """The zone below `apex` that these servers send us to, if they do."""
+    def _delegation(
+        self, servers: Iterable[str], name: str, kind: str, apex: str
+    ) -> tuple[Reply | None, tuple[str, tuple[str, ...]] | None]:
+        """What the first of these servers that knows says about the name, or the zone below `apex` that it sends us to."""
         for server in servers:
-            message = self._message(self._end(server), name, "A", recurse=False)
+            if self._given_up(server):
+                continue
+            end = self._end(server)
+            message = self._message(end, name, kind, recurse=False)
             if isinstance(message, Reply):
+                self._mark(server, message)
                 continue
             if message.flags & dns.flags.AA or message.answer:
-                return None
+                return replace(_own_reply(message, name, kind, str(end)), server=server), None
             for rrset in message.authority:
                 owner = _text(rrset.name)
                 if rrset.rdtype == dns.rdatatype.NS and owner != apex and (name == owner or name.endswith("." + owner)):
                     glue = [_texts(extra) for extra in message.additional if extra.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA)]
                     found = tuple(dict.fromkeys(address for addresses in glue for address in addresses))
-                    return owner, found or self._addresses_of(_texts(rrset))
-        return None
+                    return None, (owner, found or self._addresses_of(_texts(rrset)))
+        return None, None
 
     def _addresses_of(self, names: Iterable[str]) -> tuple[str, ...]:
-        found = [value for name in names for kind in ("A", "AAAA") for value in self._plain(self.ask(name, kind))]
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(address for name in names for address in self._server(name)))
+
+    def _server(self, name: str) -> tuple[str, ...]:
+        """The addresses of a name server; remembered, as a few of them serve thousands of zones."""
+        found = self._servers.get(name)
+        if found is None:
+            replies = [self.ask(name, kind) for kind in ("A", "AAAA")]
+            found = tuple(value for reply in replies for value in self._plain(reply))
+            if found and all(reply.answered for reply in replies):
+                self._servers[name] = found
+        return found
 
     def _plain(self, reply: Reply) -> tuple[str, ...]:
         return reply.values if reply.outcome is Outcome.FOUND else ()
@@ -187,15 +219,22 @@ class Dns:
 
     def _ask_patiently(self, server: str, name: str, kind: str) -> Reply:
         """As `_ask_one`, but a server that gave no answer twice in a row is left alone for a minute: it may serve thousands of zones."""
-        count, last = self._silent.get(server, (0, 0.0))
-        if count >= _GIVEN_UP and time.monotonic() - last < _REST:
+        if self._given_up(server):
             return Reply(name=name, kind=kind, server=server, outcome=Outcome.TIMEOUT)
         reply = self._ask_one(server, name, kind)
+        self._mark(server, reply)
+        return reply
+
+    def _given_up(self, server: str) -> bool:
+        count, last = self._silent.get(server, (0, 0.0))
+        return count >= _GIVEN_UP and time.monotonic() - last < _REST
+
+    def _mark(self, server: str, reply: Reply) -> None:
+        """Note whether the server has kept silent."""
         if reply.outcome is Outcome.TIMEOUT:
-            self._silent[server] = (count + 1, time.monotonic())
+            self._silent[server] = (self._silent.get(server, (0, 0.0))[0] + 1, time.monotonic())
         else:
             self._silent.pop(server, None)
-        return reply
 
     def _ask_one(self, server: str, name: str, kind: str) -> Reply:
         reply = self._exchange(self._end(server), name, kind, recurse=False)
@@ -205,10 +244,7 @@ class Dns:
         message = self._message(end, name, kind, recurse=recurse)
         if isinstance(message, Reply):
             return message
-        reply = _reply(message, name, kind, str(end))
-        if not recurse and reply.answered and not message.flags & dns.flags.AA:
-            return replace(reply, outcome=Outcome.FAILED, rcode="it does not serve this zone")
-        return reply
+        return _reply(message, name, kind, str(end)) if recurse else _own_reply(message, name, kind, str(end))
 
     def _message(self, end: Endpoint, name: str, kind: str, *, recurse: bool) -> dns.message.Message | Reply:
         try:
@@ -249,6 +285,14 @@ def _reply(message: dns.message.Message, name: str, kind: str, server: str) -> R
     texts = tuple(b"".join(rdata.strings) for rdata in chain.answer) if chain.answer.rdtype == dns.rdatatype.TXT else ()
     values = () if texts else _texts(chain.answer)
     return replace(base, outcome=Outcome.FOUND, values=values, texts=texts, ttl=chain.minimum_ttl, canonical=canonical, rcode="")
+
+
+def _own_reply(message: dns.message.Message, name: str, kind: str, server: str) -> Reply:
+    """What a server says for itself: only what it serves counts."""
+    reply = _reply(message, name, kind, server)
+    if reply.answered and not message.flags & dns.flags.AA:
+        return replace(reply, outcome=Outcome.FAILED, rcode="it does not serve this zone")
+    return reply
 
 
 def _negative(message: dns.message.Message) -> int | None:

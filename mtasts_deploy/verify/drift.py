@@ -23,8 +23,7 @@ _ID = "RFC 8461 §8.1"
 class DomainDrift:
     """One domain: what senders see (`report`), what an apply would change (`pending`), and what has changed that no apply did (`changes`).
 
-    `id_matches`: does the live id name the served policy (None: there is not both)? `declared_mode` is None where no policy is declared;
-    `since` is when the served policy was first public, by the ledger.
+    `declared_mode` is None where no policy is declared; `since` is when the served policy was first public, by the ledger.
     """
 
     report: DomainReport
@@ -32,7 +31,6 @@ class DomainDrift:
     pending: tuple[Line, ...] = ()
     changes: tuple[Diagnostic, ...] = ()
     declared_mode: Mode | None = None
-    id_matches: bool | None = None
     since: datetime | None = None
 
     @property
@@ -83,14 +81,13 @@ def _domain(one: DomainReport, plan: DomainPlan, declared: Declared) -> DomainDr
     publishing = settings.sts is Sts.PUBLISH
     bodies = {answer.body for answer in one.sight.fetched if answer.problem is None and answer.body is not None}
     changes = tuple(_changes(one, entry, bodies)) if publishing and entry is not None else ()
-    (body,) = bodies if len(bodies) == 1 else (None,)
+    body = one.body
     return DomainDrift(
         report=one,
         plan=plan,
         pending=tuple(line for line in plan.lines if line.action is not Action.KEEP),
         changes=changes,
         declared_mode=settings.mode if publishing else None,
-        id_matches=None if one.record is None or body is None else one.record.id.names(body),
         since=None if entry is None or body is None or (policy := entry.policies.get(digits_of(body))) is None else policy.since,
     )
 

@@ -111,6 +111,17 @@ class DomainReport:
         return self.sight.domain
 
     @property
+    def body(self) -> bytes | None:
+        """The policy that every address serves; None where none does, or they differ."""
+        bodies = {one.body for one in self.sight.fetched if one.problem is None and one.body is not None}
+        return bodies.pop() if len(bodies) == 1 else None
+
+    @property
+    def id_matches(self) -> bool | None:
+        """Does the live id name the served policy (None: there is not both)?"""
+        return None if self.record is None or self.body is None else self.record.id.names(self.body)
+
+    @property
     def policy_host_ends(self) -> datetime | None:
         """When the first certificate of the policy host ends."""
         return min((one.not_after for one in self.sight.fetched if one.not_after is not None), default=None)

@@ -14,20 +14,13 @@ import hashlib
 import json
 import re
 import select
-import socket
-import ssl
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import dns.exception
-import dns.message
-import dns.query
-import dns.rdatatype
+# What files do not need is imported where it is used: a sweep starts hundreds of senders.
 
 ID = re.compile(r"v=STSv1\\*; *id=([0-9a-zA-Z]+)")
 PATIENCE = 5
@@ -49,6 +42,11 @@ def ids_in_a_file(place: dict[str, Any]) -> list[str]:
 
 def ask(port: int, name: str, kind: str) -> list[tuple[str, int]]:
     """What a name server on loopback says, with TTLs."""
+    import dns.exception
+    import dns.message
+    import dns.query
+    import dns.rdatatype
+
     try:
         answer = dns.query.udp(dns.message.make_query(name, kind), "127.0.0.1", timeout=PATIENCE, port=port)
     except (dns.exception.DNSException, OSError):
@@ -64,6 +62,8 @@ def ids_of_a_server(place: dict[str, Any]) -> list[str]:
 
 def ids_of_an_api(place: dict[str, Any]) -> list[str]:
     """The ids that the API of a provider lists."""
+    import urllib.request
+
     try:
         with urllib.request.urlopen(f"{place['api']}?per_page=1000", timeout=PATIENCE) as answer:
             records = json.load(answer)["result"]
@@ -81,6 +81,8 @@ class Addresses:
     """A resolver with a cache, and strict HTTPS at every address that it may still give."""
 
     def __init__(self, place: dict[str, Any]) -> None:
+        import ssl
+
         self.place = place
         self.until: dict[str, float] = {}
         self.context = ssl.create_default_context(cafile=place["ca"])
@@ -91,6 +93,8 @@ class Addresses:
         return [self.fetch(address) for address, until in self.until.items() if time.monotonic() < until] or [None]
 
     def fetch(self, address: str) -> bytes | None:
+        import socket
+
         name = self.place["name"]
         try:
             with (
@@ -126,6 +130,8 @@ def in_files(place: dict[str, Any]) -> Callable[[], list[bytes | None]]:
 
 def at_a_url(place: dict[str, Any]) -> Callable[[], list[bytes | None]]:
     """A policy that plain HTTP gives out, as an object in a bucket."""
+    import urllib.error
+    import urllib.request
 
     def read() -> list[bytes | None]:
         try:

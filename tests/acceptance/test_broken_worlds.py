@@ -16,6 +16,7 @@ from mtasts_deploy.rfc.policy import policy_id
 from tests import mailworld
 from tests.broken_worlds import DIFFERENCES, GOOD, OUR_ID, WORLDS, World
 from tests.mailworld import OTHER_SERVER, ROOT, SERVER, WEB, NameServers, Network, Postfix
+from tests.schemas import faults
 from tests.servers import Certificates
 
 pytestmark = [pytest.mark.acceptance, *mailworld.REQUIRES]
@@ -37,6 +38,7 @@ class Seen:
     ours: Mapping[str, Any]
     others: Mapping[str, Mapping[str, str]]
     stderr: str
+    page: str
 
 
 def certificate(kind: str, name: str, made: Certificates) -> Path:
@@ -146,7 +148,11 @@ def seen() -> Iterator[Seen]:
         judged = [world.domain for world in WORLDS if not world.mail]
         others = network.run(sys.executable, str(ROOT / "tests/other_checkers.py"), *judged, environment=trust)
         assert others.stdout, others.stderr
-        yield Seen({one["domain"]: one for one in json.loads(done.stdout)["domains"]}, json.loads(others.stdout), done.stderr)
+        document = json.loads(done.stdout)
+        assert faults("verify", document) == []
+        (network.directory / "empty").mkdir()
+        page = network.deploy("verify", "fine.test", "web-expired.test", "--ca-file", str(made.root), directory=network.directory / "empty")
+        yield Seen({one["domain"]: one for one in document["domains"]}, json.loads(others.stdout), done.stderr, page.stdout)
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=lambda world: world.name)
@@ -154,6 +160,17 @@ def test_verify_says_what_a_sender_would_do_and_why(seen: Seen, world: World):
     report = seen.ours[world.domain]
     codes = sorted(finding["code"] for finding in report["findings"] if finding["severity"] != "note")
     assert (report["verdict"], codes) == (world.verdict, sorted(world.codes)), report["why"]
+
+
+def test_in_an_empty_directory_there_is_a_useful_page(seen: Seen):
+    lines = seen.page.splitlines()
+    assert lines[0].startswith("fine.test: deliver: over verified TLS to the MX host mx.mail.test"), seen.page
+    assert next(line for line in lines if line.startswith("web-expired.test")).startswith("web-expired.test: deliver unprotected"), (
+        seen.page
+    )
+    assert "certificate has expired" in seen.page
+    assert "sts-webpki-invalid" in seen.page
+    assert any("hint" in line.lower() or "Renew" in line for line in lines), seen.page
 
 
 def test_there_are_worlds_enough():

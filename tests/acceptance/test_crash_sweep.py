@@ -68,6 +68,7 @@ def declared(world: World) -> None:
     """The next apply brings what is declared; where an address moves, the one after it."""
     assert in_a_child(world.make, until_done) == 0
     bodies = sound(world)
+    assert not list(world.directory.rglob("*.tmp")), "what a killed write has left goes with the next write"
     assert all(id_ for _, id_, _ in world.live())
     assert NEW_AGE in bodies[ALPHA]
     assert NEW_AGE in bodies[SUB]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import time
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 import trustme
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests import mailworld
 from tests.mailworld import SERVER, WEB, NameServers, Network, Postfix
+from tests.schemas import faults
 from tests.servers import Certificates
 
 pytestmark = [pytest.mark.acceptance, *mailworld.REQUIRES]
@@ -230,6 +233,10 @@ def what_others_change_is_drift(story: Story) -> None:
     code, said = story.deploy("drift", "--prometheus", str(metrics))
     assert (code, "MTS580" in said) == (2, True), said
     text = metrics.read_text()
+    assert "mtasts_policy_age_days{" not in text  # nobody knows how old this one is
+    code, said = story.deploy("drift", "--format", "prometheus", "--json-into", str(metrics.with_suffix(".json")))
+    assert (code, 'mtasts_drift{domain="example.test"} 1\n' in said) == (2, True), said
+    assert faults("drift", json.loads(metrics.with_suffix(".json").read_text())) == []
     assert 'mtasts_drift{domain="example.test"} 1\n' in text
     assert 'mtasts_id_match{domain="example.test"} 0\n' in text
     assert 'mtasts_verdict{domain="example.test",verdict="refuse"} 1\n' in text
@@ -240,6 +247,10 @@ def what_others_change_is_drift(story: Story) -> None:
     story.servers.change("example.test", "_mta-sts", "TXT", '"v=STSv1; id=1;"')
     code, said = story.deploy("drift")
     assert (code, "MTS581" in said) == (2, True), said
+    code, said = story.deploy("drift", "--prometheus", str(metrics))
+    families = {family.name: family.samples for family in text_string_to_metric_families(metrics.read_text())}
+    assert {"mtasts_drift", "mtasts_verdict", "mtasts_mode", "mtasts_id_match"} <= families.keys()
+    assert [0 <= sample.value < 1 for sample in families["mtasts_policy_age_days"]] == [True]
 
 
 def status_shows_the_last_look_and_looks_again_only_if_it_is_old(story: Story) -> None:

@@ -109,6 +109,34 @@ def test_from_a_pull_request_over_the_merge_to_drift_and_back(forge: Forge) -> N
     assert forge.installed[0] == f"install --quiet mtasts-deploy[route53]=={__version__}"
 
 
+def test_a_hand_edit_that_is_milder_is_not_undone_until_it_is_committed_or_the_guard_lifted(forge: Forge) -> None:
+    applied(forge)
+    policy = "policies/mta-sts.kept.example/.well-known/mta-sts.txt"
+    change(forge, policy, "mx: mx1.kept.example", "mx: mx.backup.example\nmx: mx1.kept.example")
+    job = forge.github(NIGHTLY, "drift")
+    assert job.code == 3, str(job)
+    assert "MTS425" in str(job)
+    job = forge.github(APPLY, "plan")
+    assert job.code == 3, str(job)
+    assert "**kept.example**: Nothing is done: blocked by MTS425." in job.summary
+    assert "mx mx.backup.example besides the declared hosts" in job.summary
+
+    change(forge, "mta-sts.yaml", "{max_age: 1d}", "{max_age: 1d, mx: [zone, mx.backup.example]}")
+    applied(forge)
+    assert forge.github(NIGHTLY, "drift").code == 0
+    assert "mx.backup.example" in (forge.clone() / policy).read_text()
+
+    change(forge, "mta-sts.yaml", ", mx: [zone, mx.backup.example]", "")
+    applied(forge)  # by a commit it goes without a question
+    change(forge, policy, "mode: testing", "mode: none")
+    assert forge.github(APPLY, "plan").code == 3
+    allow = "{max_age: 1d, allow: [{code: MTS425, until: 2099-01-01, why: mail works again}]}"
+    change(forge, "mta-sts.yaml", "{max_age: 1d}", allow)
+    applied(forge)
+    assert "mode: testing" in (forge.clone() / policy).read_text()
+    assert forge.github(NIGHTLY, "drift").code == 0
+
+
 def test_the_nightly_look_as_a_sender_fails_where_nothing_can_be_seen(forge: Forge, monkeypatch: pytest.MonkeyPatch) -> None:
     applied(forge)
     monkeypatch.setenv("MTASTS_RESOLVER", "127.0.0.1:1")

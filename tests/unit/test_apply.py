@@ -76,7 +76,7 @@ def test_other_bytes_read_back_move_no_record(sandbox: Sandbox):
     assert result.outcomes[EXAMPLE] is Outcome.UNFINISHED
     assert [finding.code for finding in result.findings] == ["MTS704"]
     assert sandbox.live_id() == before
-    sandbox.apply()
+    sandbox.apply("MTS425=example.com")
     assert sandbox.live_id() == str(policy_id(sandbox.host.files[EXAMPLE]))
 
 

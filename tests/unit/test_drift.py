@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.facts import Address, Fetched, Probed
 from mtasts_deploy.ledger.events import digits_of
 from mtasts_deploy.ledger.model import Entry, Exposure, MxSighting, PublicPolicy, Way
+from mtasts_deploy.output.channel import Channel
 from mtasts_deploy.output.drifting import drift_lines
+from mtasts_deploy.output.machine import Machine
 from mtasts_deploy.output.prometheus import FIRST, metrics
 from mtasts_deploy.plan.model import Action, DomainPlan, Line, Verdict
 from mtasts_deploy.rfc.names import Domain
@@ -25,6 +30,7 @@ from mtasts_deploy.verify.memory import KEY, recall, remember
 from mtasts_deploy.verify.model import HostSight, RecordSight, Report, Sight
 from mtasts_deploy.verify.policies import Declared
 from mtasts_deploy.verify.verdict import judge
+from tests.schemas import faults
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 DOMAIN = Domain.parse("example.com")
@@ -71,8 +77,8 @@ def compared(seen: Sight, plan: DomainPlan = KEPT, entry: Entry | None = ENTRY) 
 def test_a_world_that_is_as_it_was_left_has_not_drifted():
     report = compared(sight())
     (one,) = report.domains
-    assert (report.exit_code, one.drifted, one.id_matches, one.since) == (0, False, True, NOW - timedelta(days=12))
-    assert list(drift_lines(report, lambda text, *_: text, verbose=False)) == ["Drift: 0 of 1 domain."]
+    assert (report.exit_code, one.drifted, one.report.id_matches, one.since) == (0, False, True, NOW - timedelta(days=12))
+    assert list(drift_lines(report, Channel(io.StringIO()), verbose=False)) == ["Drift: 0 of 1 domain."]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_what_an_apply_would_change_is_drift():
     lines = (Line(action=Action.CHANGE, what="policy", text="mode testing → enforce"), Line(action=Action.KEEP, what="_mta-sts", text=""))
     report = compared(sight(), DomainPlan(domain=DOMAIN, verdict=Verdict.CHANGED, lines=lines))
     assert report.exit_code == 2
-    assert "  ~ policy       mode testing → enforce" in list(drift_lines(report, lambda text, *_: text, verbose=False))
+    assert "  ~ policy       mode testing → enforce" in list(drift_lines(report, Channel(io.StringIO()), verbose=False))
 
 
 def test_without_a_ledger_only_the_plan_counts():
@@ -129,8 +135,24 @@ def test_metrics_are_in_the_text_format(tmp_path: Path):
     assert 'mtasts_mx_certificate_days{domain="example.com",mx="mx1.\\"odd\\"\\\\name"} 30.50\n' in text
     assert 'mtasts_policy_age_days{domain="example.com"} 12.00\n' in text
     assert f"mtasts_looked_timestamp_seconds {int(NOW.timestamp())}\n" in text
-    names = [line.split("{")[0].split(" ")[0] for line in text.splitlines() if not line.startswith("#")]
-    assert set(names) <= {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    samples = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert samples["mtasts_mx_certificate_days"].labels == {"domain": "example.com", "mx": 'mx1."odd"\\name'}
+    assert samples["mtasts_policy_age_days"].value == 12
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        compared(sight()),
+        compared(sight(fetched=())),
+        compared(sight(), DomainPlan(domain=DOMAIN, verdict=Verdict.CHANGED, lines=(Line(action=Action.CHANGE, what="policy", text="x"),))),
+        compared(sight(sts=RecordSight(seen=reply("_mta-sts.example.com", "TXT", outcome=Outcome.TIMEOUT)))),
+    ],
+)
+def test_the_json_of_drift_follows_its_schema(report: DriftReport):
+    written: list[str] = []
+    Machine(written.append, "mtasts-deploy 0").drifted(report)
+    assert faults("drift", json.loads(written[0])) == []
 
 
 def test_the_last_look_is_remembered_by_domain_and_forgotten_if_it_cannot_be_read(tmp_path: Path):

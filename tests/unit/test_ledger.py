@@ -194,7 +194,7 @@ def test_entries_survive_the_codec_and_equal_entries_give_equal_bytes():
         (b"[]", "MTS761"),
         (b'{"format_version": "1", "domains": {}}', "MTS761"),
         (b'{"format_version": 1, "domains": []}', "MTS761"),
-        (b'{"format_version": 3, "domains": {}}', "MTS762"),
+        (b'{"format_version": 4, "domains": {}}', "MTS762"),
     ],
 )
 def test_a_shard_that_is_none_is_named(data: bytes, code: str):

@@ -273,8 +273,8 @@ def test_what_the_live_id_does_not_name_is_published_before_the_move(live: Movin
     id_ = live.live_id()
     live.hosts["web"].files[EXAMPLE] = live.hosts["web"].files[EXAMPLE].replace(b"mx1.", b"mx9.")
     live.declared("cdn", "new.example.net")
-    assert [step.host for step in live.one().steps if isinstance(step, PutPolicy)] == ["web"]
-    live.apply()
+    assert [step.host for step in live.one("MTS425=example.com").steps if isinstance(step, PutPolicy)] == ["web"]
+    live.apply("MTS425=example.com")
     assert live.target.address(NAME) == OLD
     assert live.live_id() != id_
     assert EXAMPLE not in live.hosts["cdn"].files
@@ -286,7 +286,7 @@ def test_what_the_live_id_does_not_name_is_published_before_the_move(live: Movin
 def test_a_ledger_of_format_1_gets_its_first_way_at_the_next_look_and_is_rewritten(live: Moving):
     [key] = [key for key in live.state.objects if key.startswith("ledger/")]
     old = json.loads(live.state.objects[key])
-    assert old["format_version"] == 2
+    assert old["format_version"] == 3
     id_, ways_there = live.live_id(), old["domains"]["example.com"].pop("ways")
     old["format_version"] = 1
     live.state.objects[key] = json.dumps(old).encode()
@@ -294,7 +294,7 @@ def test_a_ledger_of_format_1_gets_its_first_way_at_the_next_look_and_is_rewritt
     assert (plan.verdict, plan.findings) == (Verdict.UNCHANGED, ())
     assert live.apply().exit_code == 0
     new = json.loads(live.state.objects[key])
-    assert new["format_version"] == 2
+    assert new["format_version"] == 3
     [way] = new["domains"]["example.com"].pop("ways")
     assert {name: way[name] for name in ("host", "address")} == {name: ways_there[0][name] for name in ("host", "address")}
     assert new["domains"] == old["domains"], "nothing else is touched"

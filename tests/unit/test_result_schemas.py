@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -13,8 +13,16 @@ import pytest
 from jsonschema import Draft7Validator  # type: ignore[import-untyped, unused-ignore]
 
 from mtasts_deploy.cli.tools import SchemaName
+from mtasts_deploy.diagnostics import Diagnostic
+from mtasts_deploy.output.machine import Machine
 from mtasts_deploy.output.schemas import SCHEMAS
 from mtasts_deploy.plan.model import Step
+from mtasts_deploy.rfc.names import Domain
+from mtasts_deploy.sender.options import Looking
+from mtasts_deploy.verify.look import Eyes
+from mtasts_deploy.verify.run import verify
+from tests.net import DOMAIN, NOW, STS, Net
+from tests.schemas import faults
 
 ROOT = Path(__file__).parents[2]
 TRANSCRIPTS = ROOT / "tests" / "golden" / "cli"
@@ -36,20 +44,22 @@ def documents() -> Iterator[tuple[str, dict[str, Any]]]:
                 yield "run", document
 
 
-DOCUMENTS = list(documents())
+def verified() -> dict[str, Any]:
+    """What `verify` writes of a world where much is wrong."""
+    net = Net(probes={"mx1.example.com": Diagnostic(code="MTS620", message="no")}, own={"ns1": [STS]})
+    other = Domain.parse("nowhere.example")
+    written: list[str] = []
+    eyes = Eyes(lookups=net, fetcher=net, prober=net, looking=Looking(), clock=lambda: NOW)
+    Machine(written.append, "mtasts-deploy 0").verified(verify([DOMAIN, other], eyes))
+    return cast("dict[str, Any]", json.loads(written[0]))
 
 
-def strict(schema: Any) -> Any:
-    """The same schema without room for what it does not name."""
-    if isinstance(schema, Mapping):
-        closed = {key: strict(value) for key, value in schema.items()}
-        return {"additionalProperties": False, **closed} if "properties" in schema else closed
-    return [strict(one) for one in schema] if isinstance(schema, list) else schema
+DOCUMENTS = [*documents(), ("verify", verified())]
 
 
 def test_there_is_a_document_for_each_schema() -> None:
-    # The lines of a run: tests/golden/test_cli_stream.py.
-    assert {name for name, _ in DOCUMENTS} | {"events"} == set(SCHEMAS) == set(get_args(SchemaName)) - {"declaration"}
+    # The lines of a run: tests/golden/test_cli_stream.py; drift: tests/unit/test_drift.py, tests/acceptance/test_mail.py.
+    assert {name for name, _ in DOCUMENTS} | {"events", "drift"} == set(SCHEMAS) == set(get_args(SchemaName)) - {"declaration"}
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
@@ -61,7 +71,7 @@ def test_it_is_published_and_a_schema(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "document"), DOCUMENTS)
 def test_what_is_written_is_valid_and_nothing_unnamed_is_in_it(name: str, document: dict[str, Any]) -> None:
-    assert [error.message for error in Draft7Validator(strict(SCHEMAS[name]())).iter_errors(document)] == []
+    assert faults(name, document) == []
 
 
 @pytest.mark.parametrize(("name", "document"), DOCUMENTS)

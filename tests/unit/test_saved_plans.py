@@ -149,7 +149,7 @@ def test_a_stranger_meanwhile_ends_that(sandbox: Sandbox):
     with sandbox.failing(_at("write example.com.")), pytest.raises(Failure):
         apply(sandbox, plan)
     sandbox.state.objects.pop("lock.json", None)
-    sandbox.host.files[Domain.parse("example.com")] = b"version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"
+    sandbox.host.files[Domain.parse("example.com")] = b"version: STSv1\r\nmode: testing\r\nmx: mx1.example.com\r\nmax_age: 86400\r\n"
     with pytest.raises(StalePlan) as error:
         apply(sandbox, plan)
     codes = [finding.code for finding in error.value.diagnostics]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -14,6 +16,7 @@ from mtasts_deploy.catalogue import CATALOGUE
 from mtasts_deploy.declaration.model import DomainSettings
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.facts import Fetched
+from mtasts_deploy.output.channel import Channel
 from mtasts_deploy.output.verification import verification_lines
 from mtasts_deploy.rfc.names import Domain, MxPattern
 from mtasts_deploy.rfc.policy import Mode
@@ -244,11 +247,35 @@ def test_result_types_are_those_of_the_rfc():
 
 def test_of_many_domains_only_what_is_wrong_is_told():
     fine, refused = look(Net()), look(Net(probes=dict.fromkeys(["mx1.example.com", "mx2.example.com"], WRONG_NAME)))
-    lines = list(verification_lines(Report(at=NOW, domains=(*[fine] * 6, refused)), lambda text, *_: text, verbose=False))
+    lines = list(verification_lines(Report(at=NOW, domains=(*[fine] * 6, refused)), Channel(io.StringIO()), verbose=False))
     assert lines[0] == "example.com: deliver: over verified TLS to 2 of 2 MX hosts"
     assert sum("MTS622" in line for line in lines) == 2  # the finding, and where to read about it
     assert lines[-1] == "Verify: 7 domains: 6 deliver, 1 refuse."
     assert any(
         line.startswith("  mx      10 mx1.example.com: TLSv1.3, certificate until 2026-04-05 (90 days)")
-        for line in verification_lines(Report(at=NOW, domains=(fine,)), lambda text, *_: text, verbose=False)
+        for line in verification_lines(Report(at=NOW, domains=(fine,)), Channel(io.StringIO()), verbose=False)
     )
+
+
+def test_a_slow_domain_delays_only_itself():
+    others, released = threading.Event(), []
+
+    class Slow(Net):
+        def ask(self, name: str, kind: str) -> Reply:
+            if name == "slow.example.com":
+                released.append(others.wait(10))
+            return super().ask(name, kind)
+
+    told: list[Domain] = []
+
+    def seen(domain: Domain) -> None:
+        told.append(domain)
+        if len(told) == 40:
+            others.set()
+
+    net = Slow()
+    eyes = Eyes(lookups=net, fetcher=net, prober=net, looking=Looking(), clock=lambda: NOW)
+    slow = Domain.parse("slow.example.com")
+    verify([slow, *(Domain.parse(f"d{number}.example.com") for number in range(40))], eyes, parallelism=3, seen=seen)
+    assert released[0], "the others waited for it"
+    assert told[-1] == slow
