@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(sys.platform == "win32"
 
 ONE, TWO = DOMAINS[:2]
 ADDED = "added: {type: A, value: 192.0.2.9}   # by the operator\n"
-OTHER = b"version: STSv1\r\nmode: testing\r\nmx: theirs.example\r\nmax_age: 86400\r\n"
+OTHER = b"version: STSv1\r\nmode: testing\r\nmx: mx1.one.example\r\nmax_age: 86400\r\n"
 
 
 class Meanwhile:

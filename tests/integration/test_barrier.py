@@ -267,7 +267,7 @@ def test_one_address_with_other_bytes_keeps_the_record_unmoved(live: Site, tmp_p
 
 def test_a_rival_upload_between_the_barrier_and_the_push_keeps_the_record_unmoved(live: Site):
     before = live.record()
-    rival = b"version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"
+    rival = b"version: STSv1\r\nmode: testing\r\nmx: mx1.example.com\r\nmax_age: 86400\r\n"
 
     def upload(number: int) -> None:
         if number == 5:  # one before the put, three at the barrier

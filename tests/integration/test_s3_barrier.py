@@ -183,7 +183,7 @@ def test_one_dead_address_of_two_keeps_everything_as_it_is(live: BucketSite):
 def test_a_rival_between_barrier_and_push_keeps_the_record_unmoved(live: BucketSite, host: str):
     """Somebody writes into the bucket (seen there), or into what an edge serves (only a fetch sees it)."""
     before = live.record()
-    rival = b"version: STSv1\r\nmode: none\r\nmax_age: 86400\r\n"
+    rival = b"version: STSv1\r\nmode: testing\r\nmx: mx1.example.com\r\nmax_age: 86400\r\n"
     files = live.directory / "edge"
     (files / ".well-known").mkdir(parents=True)
     served = files / ".well-known" / "mta-sts.txt"
