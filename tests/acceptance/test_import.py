@@ -180,7 +180,8 @@ def only_our_form(estate: Estate, config: str = "mta-sts.yaml") -> set[str]:
     assert done.returncode == 0, done.stdout + done.stderr
     plan = json.loads(done.stdout)
     for one in plan["domains"]:
-        assert one["verdict"] in ("changed", "unchanged"), one
+        # An id of our form is what a lost ledger leaves behind: nothing moves there for one TTL of the address.
+        assert one["verdict"] in ("changed", "unchanged", *(("waiting",) if one["domain"] == "our-form.test" else ())), one
         for line in one["lines"]:
             what, text = line["what"], line["text"]
             if line["action"] == "=":
