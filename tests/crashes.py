@@ -46,15 +46,9 @@ class World(ABC):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    @property
     @abstractmethod
-    def before(self) -> str:
-        """The first declaration."""
-
-    @property
-    @abstractmethod
-    def after(self) -> str:
-        """The declaration of the change."""
+    def declared(self, number: int) -> str:
+        """The first declaration (0), and that of the change (1)."""
 
     @abstractmethod
     def save(self) -> None:
@@ -98,9 +92,9 @@ class World(ABC):
         import mtasts_deploy.dns.bridge  # noqa: F401
 
         self.directory.mkdir(parents=True, exist_ok=True)
-        self.declare(self.before)
+        self.declare(self.declared(0))
         assert in_a_child(self.make, apply) == 0
-        self.declare(self.after)
+        self.declare(self.declared(1))
         shutil.copytree(self.directory, self._kept)
         self.save()
 
@@ -172,13 +166,8 @@ domains:
         (self.directory / "policies").mkdir()
         super().begin()
 
-    @property
-    def before(self) -> str:
-        return self.head + _domains("dns: one", "dns: one", "dns: two", "dns: two")[0]
-
-    @property
-    def after(self) -> str:
-        return self.head + _domains("dns: one", "dns: one", "dns: two", "dns: two")[1]
+    def declared(self, number: int) -> str:
+        return self.head + _domains("dns: one", "dns: one", "dns: two", "dns: two")[number]
 
     def save(self) -> None:
         pass
@@ -244,14 +233,6 @@ class RecordByRecord(World):
         settings = [f"dns: {name}, host: local, {allow}" for name in ("one", "two")]
         head = f"version: 1\nstate: {{type: directory, path: .mtasts}}\nproviders:\n  one: {block}\n  two: {block}\ndomains:\n"
         return head + _domains(settings[0], settings[0], settings[1], settings[1])[number]
-
-    @property
-    def before(self) -> str:
-        return self.declared(0)
-
-    @property
-    def after(self) -> str:
-        return self.declared(1)
 
     def save(self) -> None:
         self._saved = {zone: self.records(zone) for zone in (ALPHA, BETA)}
@@ -351,14 +332,6 @@ class Clouds(World):
         )
         one, two = "dns: one, host: web", f"dns: two, host: web, address: {{a: [{WEB}]}}"
         return head + _domains(one, one, two, f"dns: two, host: cdn, address: {{a: [{CDN}]}}")[number]
-
-    @property
-    def before(self) -> str:
-        return self.declared(0)
-
-    @property
-    def after(self) -> str:
-        return self.declared(1)
 
     def begin(self) -> None:
         self._others = self.others()

@@ -9,6 +9,7 @@ import contextlib
 import io
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -66,24 +67,24 @@ class Fault:
         return library.spoiled(found) if method == "GET" else found
 
 
-class Library:
+class Library(ABC):
     """How a library says that something went wrong."""
 
+    @abstractmethod
     def timeout(self) -> Exception:
         """No answer in time."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reset(self) -> Exception:
         """The connection is gone."""
-        raise NotImplementedError
 
+    @abstractmethod
     def answer(self, status: int) -> Any:
         """An answer with this status."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spoiled(self, found: Any) -> Any:
         """The same answer with other bytes in its body."""
-        raise NotImplementedError
 
 
 def _other(body: bytes) -> bytes:

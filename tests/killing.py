@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mtasts_deploy.deployment import Deployment
+from tests.wrapping import Wrapped, wrap_adapters
 
 Make = Callable[[], Deployment]
 Act = Callable[[Deployment], int]
@@ -50,24 +51,14 @@ class Death:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class Fatal:
-    """Wraps an adapter: each of its calls may be the last."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if not callable(found) or name == "location":
-            return found
-        return lambda *args, **options: Death.around(name in _WRITES, lambda: found(*args, **options))
-
-
 def fatal_adapters(made: Deployment) -> None:
     """Count the calls of targets, hosts and state."""
-    made.targets = {name: Fatal(target) for name, target in made.targets.items()}
-    made.hosts = {name: Fatal(host) for name, host in made.hosts.items()}
-    made.store = Fatal(made.store)
+    wrap_adapters(made, _fatal)
+
+
+def _fatal(name: str, call: Callable[[], Any]) -> Any:
+    """Each call may be the last."""
+    return Death.around(name in _WRITES, call)
 
 
 def fatal_requests(made: Deployment) -> None:
@@ -87,16 +78,16 @@ def fatal_requests(made: Deployment) -> None:
     counted(botocore.httpsession.URLLib3Session)
     fetcher, name_servers = made.fetcher, made.name_servers
     if fetcher is not None:
-        made.fetcher = lambda: Fatal(fetcher())
+        made.fetcher = lambda: Wrapped(fetcher(), _fatal)
     if name_servers is not None:
-        made.name_servers = lambda: Fatal(name_servers())
+        made.name_servers = lambda: Wrapped(name_servers(), _fatal)
 
 
 def fatal_requests_and_files(made: Deployment) -> None:
     """Count HTTP requests, and the calls of hosts and state that are files."""
     fatal_requests(made)
-    made.hosts = {name: Fatal(host) for name, host in made.hosts.items()}
-    made.store = Fatal(made.store)
+    made.hosts = {name: Wrapped(host, _fatal) for name, host in made.hosts.items()}
+    made.store = Wrapped(made.store, _fatal)
 
 
 def in_a_child(make: Make, act: Act, *, number: int = 0, writes: bool = False, count: Callable[[Deployment], None] = fatal_adapters) -> int:

@@ -174,7 +174,7 @@ def serving(entry: Entry, place: Place, seen: Observed) -> str:
     if entry.astray:
         return UNKNOWN_HOST
     if not isinstance(seen.hosted, HostedPolicy) and entry.elsewhere(text for text, _ in seen.ids):
-        return ""
+        return UNKNOWN_HOST
     if not entry.published or seen.host == place.host:
         return place.host
     copy = next((copy for copy in seen.copies if copy.host == place.host and copy.led), None)
@@ -193,10 +193,9 @@ def settle(entry: Entry, seen: Observed, now: datetime, *, https: bool = False, 
     `https`: what the host holds is not yet what senders get, so other bytes are gone when the barrier says so. `public`: what the
     provider holds is not yet what name servers give, so other ids are gone when `confirm` says so.
     """
-    bodies = {_body(file) for file in seen.files.values()}
-    if (
-        len(bodies) == 1 and isinstance(seen.hosted, HostedPolicy) and not entry.astray
-    ):  # while a host that may be asked has other bytes, those are not gone
+    # While a host that may be asked has other bytes, or may have as nobody knows which one it is, those are not gone.
+    alone = len({_body(file) for file in seen.files.values()}) == 1 and not entry.astray
+    if alone and isinstance(seen.hosted, HostedPolicy):
         entry = (stored if https else read_back)(entry, seen.hosted.body, now, seen.hosted.mark if seen.host == entry.host else None)
     live = [site.ours(RecordKind.STS) for site in seen.sts]
     if not public and len(seen.ids) == 1 and all(len(values) == 1 and values == live[0] for values in live):

@@ -99,23 +99,22 @@ def import_(
     session.messages.end()
     found = [described(one) for one in report.domains]
     lives = [one for one in found if isinstance(one, Live)]
-    passed = {one.domain for one in found if isinstance(one, LeftOut) and one.nothing} - set(asked)
+    new = [one for one in lives if one.domain not in known]
+    passed = {one.domain for one in found if isinstance(one, LeftOut) and one.nothing} - {*asked, *known}
     left = [one for one in found if isinstance(one, LeftOut) and one.domain not in {*known, *passed}]
+    why = [finding for one in left for finding in _of_left(one)]
     told = [_known(one, target) for one in names if one in known]
     told += [finding for one in lives for finding in (*one.findings, *_alias(eyes, one))]
-    told += [finding for one in left for finding in _of_left(one)]
-    session.messages.findings(told)
-    new = [one for one in lives if one.domain not in known]
+    session.messages.findings([*told, *why])
     if target.path is None:
         session.out.write(fragment([_lines(live) for live in new]) if new else "")
     else:
         by = {one: provider for one in offered if provider is not None}
         _write(session, replace(target, dns=by), target.path, new, lives, wait)
-    already = sum(one in known for one in names)
-    session.messages.say(_closing(len(new), already, len(left), len(passed - set(known)), target))
+    session.messages.say(_closing(len(new), sum(one in known for one in names), len(left), len(passed), target))
     if new and target.path is not None and not session.automated:
         session.messages.say("Next: deploy plan.")
-    return 1 if any(finding.severity is Severity.ERROR for one in left for finding in _of_left(one)) else 0
+    return 1 if any(finding.severity is Severity.ERROR for finding in why) else 0
 
 
 def _named(names: Sequence[str], file: Path | None) -> list[Domain]:

@@ -76,7 +76,7 @@ def _hold(settings: DomainSettings, seen: Observed, entry: Entry, put: PutAddres
     if entry.published:
         known = [way.ttl for way in entry.ways if way.address and way.seen is not None]
         due = entry.lost + timedelta(seconds=max(known, default=0)) if entry.lost is not None else now
-        text = "the state was lost, and with it what is known of the address before: no record moves before its TTL has passed"
+        text = "what the address was before is not known (the state was lost, or is new here): no record moves before its TTL has passed"
         return Wait(what=WAIT, until=due, text=text) if now < due else None
     if settings.address is None:
         return None

@@ -79,8 +79,7 @@ def drift(report: Report, plans: Sequence[DomainPlan], known: Mapping[Domain, De
 def _domain(one: DomainReport, plan: DomainPlan, declared: Declared) -> DomainDrift:
     settings, entry = declared.settings, declared.entry
     publishing = settings.sts is Sts.PUBLISH
-    bodies = {answer.body for answer in one.sight.fetched if answer.problem is None and answer.body is not None}
-    changes = tuple(_changes(one, entry, bodies)) if publishing and entry is not None else ()
+    changes = tuple(_changes(one, entry)) if publishing and entry is not None else ()
     body = one.body
     return DomainDrift(
         report=one,
@@ -92,9 +91,9 @@ def _domain(one: DomainReport, plan: DomainPlan, declared: Declared) -> DomainDr
     )
 
 
-def _changes(one: DomainReport, entry: Entry, bodies: set[bytes]) -> Iterator[Diagnostic]:
+def _changes(one: DomainReport, entry: Entry) -> Iterator[Diagnostic]:
     yield from _record(one, entry)
-    yield from _policy(one, entry, bodies)
+    yield from _policy(one, entry)
     yield from _mx(one, entry)
     yield from _address(one, entry)
 
@@ -117,12 +116,12 @@ def _record(one: DomainReport, entry: Entry) -> Iterator[Diagnostic]:
     )
 
 
-def _policy(one: DomainReport, entry: Entry, bodies: set[bytes]) -> Iterator[Diagnostic]:
+def _policy(one: DomainReport, entry: Entry) -> Iterator[Diagnostic]:
     """The served bytes against those that the ledger holds for public."""
     public = entry.fetchable()
     if not public or not one.sight.fetched or any(answer.unreachable for answer in one.sight.fetched):
         return
-    if not bodies:
+    if not one.bodies:
         yield _changed(
             "MTS580",
             one,
@@ -130,7 +129,7 @@ def _policy(one: DomainReport, entry: Entry, bodies: set[bytes]) -> Iterator[Dia
             "See the findings of `deploy verify` about the policy host.",
             ref="RFC 8461 §3.3",
         )
-    for body in bodies:
+    for body in one.bodies:
         if digits_of(body) not in public:
             yield _changed(
                 "MTS580",

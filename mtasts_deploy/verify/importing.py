@@ -102,15 +102,10 @@ def _publishing(report: DomainReport, tlsrpt: tuple[str, ...] | None, findings: 
 
 def _agree(report: DomainReport, policy: Policy) -> bool:
     """Do all addresses serve a policy of this meaning, as far as they serve any?"""
-    for answer in report.sight.fetched:
-        if answer.problem is None and answer.body is not None:
-            try:
-                other = parse_policy(answer.body)
-            except PolicyError:
-                return False
-            if not other.means(policy):
-                return False
-    return True
+    try:
+        return all(parse_policy(body).means(policy) for body in report.bodies)
+    except PolicyError:
+        return False
 
 
 def _claims(record: RecordSight, name: bytes) -> bool:

@@ -111,10 +111,14 @@ class DomainReport:
         return self.sight.domain
 
     @property
+    def bodies(self) -> frozenset[bytes]:
+        """What its addresses serve, where nothing is wrong with the fetch."""
+        return frozenset(one.body for one in self.sight.fetched if one.problem is None and one.body is not None)
+
+    @property
     def body(self) -> bytes | None:
         """The policy that every address serves; None where none does, or they differ."""
-        bodies = {one.body for one in self.sight.fetched if one.problem is None and one.body is not None}
-        return bodies.pop() if len(bodies) == 1 else None
+        return next(iter(self.bodies)) if len(self.bodies) == 1 else None
 
     @property
     def id_matches(self) -> bool | None:

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,32 +30,11 @@ from tests.acceptance.test_kill import DOMAINS, FIRST, SECOND, declare, make
 from tests.crashes import moto_alone
 from tests.killing import in_a_child
 from tests.watching import in_zone_file, watched
+from tests.wrapping import Before, wrap_adapters
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.skipif(sys.platform == "win32", reason="no signals")]
 
 LOST = 44
-
-
-class Freezing:
-    """Wraps an adapter so that the process stops before its n-th call of all wrapped adapters together."""
-
-    left: int = 0
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._inner, name)
-        if not callable(found) or name == "location":
-            return found
-
-        def call(*arguments: Any, **options: Any) -> Any:
-            Freezing.left -= 1
-            if Freezing.left == 0:
-                os.kill(os.getpid(), signal.SIGSTOP)
-            return found(*arguments, **options)
-
-        return call
 
 
 @dataclass(frozen=True)
@@ -119,11 +97,7 @@ def frozen(place: Place, number: int) -> int | None:
     if child == 0:
         code = 70
         try:
-            made = place.deployment()
-            made.targets = {name: Freezing(target) for name, target in made.targets.items()}
-            made.hosts = {name: Freezing(host) for name, host in made.hosts.items()}
-            made.store = Freezing(made.store)
-            Freezing.left = number
+            made = wrap_adapters(place.deployment(), Before(number, lambda: os.kill(os.getpid(), signal.SIGSTOP)))
             result = made.apply(options=Options(parallelism=1))  # no other thread holds a lock of the system while all stand still
             code = 71 if result is None else result.exit_code
         except LeaseLost:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,6 +129,7 @@ def test_where_the_declared_host_serves_already_the_plan_says_the_same(estate: E
     names.write_text("# all of ours\n" + "".join(f"{one.name}  # live\n" for one in DOMAINS))
     done = estate.deploy("import", "--from-file", str(names), config="there.yaml")
     assert done.returncode == 0, done.stderr
+    time.sleep(2)  # the TTL of the address at which an id of our form was found, as after a lost ledger
     assert only_our_form(estate, "there.yaml") == {one.name for one in DOMAINS} - {"reports.test"}
     done = estate.deploy("import", "--from-file", str(names), config="there.yaml")
     assert (done.returncode, "Import: 0 written" in done.stderr) == (0, True), "what is declared stays"
@@ -144,6 +146,7 @@ def test_import_then_plan_shows_only_our_form_and_no_id_is_seen_without_its_byte
         one.name: one.declared for one in DOMAINS
     }
     assert estate.deploy("validate").returncode == 0
+    time.sleep(2)  # as above
     assert only_our_form(estate) == {one.name for one in DOMAINS} - {"reports.test"}  # there all is as it should be
 
     live = estate.live()
@@ -180,8 +183,7 @@ def only_our_form(estate: Estate, config: str = "mta-sts.yaml") -> set[str]:
     assert done.returncode == 0, done.stdout + done.stderr
     plan = json.loads(done.stdout)
     for one in plan["domains"]:
-        # An id of our form is what a lost ledger leaves behind: nothing moves there for one TTL of the address.
-        assert one["verdict"] in ("changed", "unchanged", *(("waiting",) if one["domain"] == "our-form.test" else ())), one
+        assert one["verdict"] in ("changed", "unchanged"), one
         for line in one["lines"]:
             what, text = line["what"], line["text"]
             if line["action"] == "=":
