@@ -32,7 +32,7 @@ def main() -> int:
             sys.stdout.flush()
             return 0
     # A run is short and makes millions of small objects that are no garbage; looking for cycles every 700 of them would cost a tenth of it.
-    gc.set_threshold(20_000)
+    gc.set_threshold(300_000)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for plugins of the environment takes 10 ms at each start
     try:
         from mtasts_deploy.cli.app import run

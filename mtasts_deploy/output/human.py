@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.output.channel import Channel
 from mtasts_deploy.output.ending import afterwards, closing_line, verdict_line
-from mtasts_deploy.output.granting import permission_lines
 from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
-from mtasts_deploy.output.standing import Standing
-from mtasts_deploy.output.tables import history_lines, status_lines
 from mtasts_deploy.output.text import counted, further, plain, tally
-from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Action, DomainPlan, Plan, Verdict, Wait
 from mtasts_deploy.plan.wording import moment
 
 if TYPE_CHECKING:
+    from mtasts_deploy.catalogue.entry import Entry as Page
+    from mtasts_deploy.output.standing import Standing
+    from mtasts_deploy.permissions import Permissions
     from mtasts_deploy.verify.drift import DriftReport
     from mtasts_deploy.verify.model import Report
 
@@ -79,6 +77,8 @@ class Human:
 
     def status(self, standings: Sequence[Standing], strays: Sequence[Diagnostic]) -> None:
         """A table."""
+        from mtasts_deploy.output.tables import status_lines
+
         for line in status_lines(standings, self._out.width):
             for one in self._out.folded(line, 4):
                 self._out.line(one)
@@ -118,12 +118,16 @@ class Human:
 
     def history(self, past: Past) -> None:
         """Policies, ids and MX hosts with their times."""
+        from mtasts_deploy.output.tables import history_lines
+
         for line in history_lines(past):
             self._out.line(line)
         self._out.flush()
 
     def permissions(self, permissions: Permissions) -> None:
         """The IAM policies as they are pasted, and the rest in words."""
+        from mtasts_deploy.output.granting import permission_lines
+
         for line in permission_lines(permissions):
             self._out.line(line)
         self._out.flush()

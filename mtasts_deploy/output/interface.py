@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from mtasts_deploy.apply.report import Event, Result
-from mtasts_deploy.catalogue.entry import Entry as Page
-from mtasts_deploy.diagnostics import Diagnostic
-from mtasts_deploy.ledger.model import Entry
-from mtasts_deploy.output.standing import Standing
-from mtasts_deploy.permissions import Permissions
-from mtasts_deploy.plan.model import Plan
-from mtasts_deploy.rfc.names import Domain
-
 if TYPE_CHECKING:
+    from mtasts_deploy.apply.report import Event, Result
+    from mtasts_deploy.catalogue.entry import Entry as Page
+    from mtasts_deploy.diagnostics import Diagnostic
+    from mtasts_deploy.ledger.model import Entry
+    from mtasts_deploy.output.standing import Standing
+    from mtasts_deploy.permissions import Permissions
+    from mtasts_deploy.plan.model import Plan
+    from mtasts_deploy.rfc.names import Domain
     from mtasts_deploy.verify.drift import DriftReport
     from mtasts_deploy.verify.model import Report
 

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Severity
 from mtasts_deploy.ledger.model import Entry
 from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
-from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.text import in_order
-from mtasts_deploy.permissions import Permissions, policy
 from mtasts_deploy.plan.file import finding_json, to_json
 from mtasts_deploy.plan.horizon import horizon, read_policy
 from mtasts_deploy.plan.model import Plan
 
 if TYPE_CHECKING:
+    from mtasts_deploy.catalogue.entry import Entry as Page
+    from mtasts_deploy.output.standing import Standing
+    from mtasts_deploy.permissions import Permissions
     from mtasts_deploy.verify.drift import DomainDrift, DriftReport
     from mtasts_deploy.verify.memory import LastLook
     from mtasts_deploy.verify.model import Report
@@ -94,6 +94,8 @@ class Machine:
     def permissions(self, permissions: Permissions) -> None:
         """Two IAM policies, and the scopes of what has none."""
         scopes = [{"of": one.of, "read": one.read, "write": one.write} for one in permissions.scopes]
+        from mtasts_deploy.permissions import policy
+
         policies = {"read": policy(permissions.read), "write": policy(permissions.write)}
         self._document({"iam": policies, "scopes": scopes, "notes": list(permissions.notes)})
 

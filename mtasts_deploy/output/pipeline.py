@@ -9,19 +9,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic, Span
 from mtasts_deploy.errors import UsageError
 from mtasts_deploy.output.drifting import drift_line
 from mtasts_deploy.output.ending import closing_line, verdict_line
 from mtasts_deploy.output.interface import Check, Checked, Past, RunReport
-from mtasts_deploy.output.standing import Standing
 from mtasts_deploy.output.text import counted, in_order, tally
 from mtasts_deploy.output.verification import tally_line
-from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
 
 if TYPE_CHECKING:
+    from mtasts_deploy.catalogue.entry import Entry as Page
+    from mtasts_deploy.output.standing import Standing
+    from mtasts_deploy.permissions import Permissions
     from mtasts_deploy.verify.drift import DriftReport
     from mtasts_deploy.verify.model import Report
 

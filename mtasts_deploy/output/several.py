@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mtasts_deploy.catalogue.entry import Entry as Page
 from mtasts_deploy.diagnostics import Diagnostic
 from mtasts_deploy.output.interface import Check, Checked, Output, Past, RunReport
-from mtasts_deploy.output.standing import Standing
-from mtasts_deploy.permissions import Permissions
 from mtasts_deploy.plan.model import Plan
 
 if TYPE_CHECKING:
+    from mtasts_deploy.catalogue.entry import Entry as Page
+    from mtasts_deploy.output.standing import Standing
+    from mtasts_deploy.permissions import Permissions
     from mtasts_deploy.verify.drift import DriftReport
     from mtasts_deploy.verify.model import Report
 
