@@ -32,16 +32,18 @@ class Book:
 
     def readable(self, domain: Domain) -> Entry | None:
         """The entry, or None, also where it cannot be read (`problem` says why). Raises `StateError` if the state cannot be reached."""
-        return None if self.problem(domain) is not None else self.get(domain)
+        try:
+            return self.get(domain)
+        except StateError as error:
+            _unreadable(error)
+            return None
 
     def problem(self, domain: Domain) -> Diagnostic | None:
         """Why this entry cannot be read, if so: it stops its domain and no other. Raises `StateError` if the state cannot be reached."""
         try:
             self.get(domain)
         except StateError as error:
-            if error.diagnostics[0].code in (CORRUPT, NEWER):
-                return error.diagnostics[0].of(str(domain))
-            raise
+            return _unreadable(error).of(str(domain))
         return None
 
     def entry(self, domain: Domain) -> Entry:
@@ -119,3 +121,11 @@ class Book:
             message=f"{self._store.location(key)} has changed {_RACES} times in a row since it was read; nothing was written.",
             hint="Other runs write the state at the same time. Run the same command again: it reads anew.",
         )
+
+
+def _unreadable(error: StateError) -> Diagnostic:
+    """What is wrong with an entry that is there. Raises the error again if it is about the state as a whole."""
+    finding = error.diagnostics[0]
+    if finding.code not in (CORRUPT, NEWER):
+        raise error
+    return finding

@@ -120,6 +120,8 @@ def about(settings: DomainSettings, findings: tuple[Diagnostic, ...]) -> tuple[D
 
 def _ordered(parts: tuple[Part, ...]) -> tuple[Step, ...]:
     steps = [step for part in parts for step in part.steps]
+    if not steps:
+        return ()
     first = [step for step in steps if isinstance(step, PutAddress | PutPolicy | Barrier)]
     puts = [step for step in steps if isinstance(step, PutRecords)]
     removals = [step for step in steps if isinstance(step, RemoveRecords)]
