@@ -40,6 +40,8 @@ def main() -> int:
         return run(arguments)
     except KeyboardInterrupt:
         return 130
+    finally:
+        gc.freeze()  # the end of the process frees all there is; Python would look through it for cycles once more
 
 
 if __name__ == "__main__":
