@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mtasts_deploy.rfc.names import Domain
     from mtasts_deploy.verify.importing import LeftOut, Live
     from mtasts_deploy.verify.look import Eyes
+    from mtasts_deploy.verify.model import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,9 +79,7 @@ def import_(
     shows what is to come. Exit code 1 if a domain could not be described.
     """
     from mtasts_deploy import adapters
-    from mtasts_deploy.declaration.writing import fragment
     from mtasts_deploy.deployment import utc_now
-    from mtasts_deploy.verify.importing import LeftOut, Live, described
     from mtasts_deploy.verify.run import verify
 
     wait = options.seconds("--lock-timeout", lock_timeout)
@@ -91,27 +90,36 @@ def import_(
     if not names:
         hint = "Name domains, or a file of them, or a provider: deploy import example.com --from-file domains.txt"
         raise UsageError(Diagnostic(code="MTS941", message="there is no domain to look at", hint=hint))
-    known = () if target.declared is None else target.declared.domains
     eyes = adapters.eyes(options.looking(resolver, ca_file, connect_to, timeout), utc_now, smtp=False)
     if session.err.terminal:
         session.messages.begin(len(names))
     report = verify(names, eyes, parallelism=parallelism)
     session.messages.end()
+    target = replace(target, dns={one: provider for one in offered if provider is not None})
+    return _imported(session, target, eyes, report, asked=asked, wait=wait)
+
+
+def _imported(session: Session, target: Target, eyes: Eyes, report: Report, *, asked: Sequence[Domain], wait: int) -> int:
+    """Write what was seen, and say what was not: the exit code. A domain that nobody `asked` for by name may have nothing live."""
+    from mtasts_deploy.declaration.writing import fragment
+    from mtasts_deploy.verify.importing import LeftOut, Live, described
+
+    known = () if target.declared is None else target.declared.domains
     found = [described(one) for one in report.domains]
     lives = [one for one in found if isinstance(one, Live)]
     new = [one for one in lives if one.domain not in known]
     passed = {one.domain for one in found if isinstance(one, LeftOut) and one.nothing} - {*asked, *known}
     left = [one for one in found if isinstance(one, LeftOut) and one.domain not in {*known, *passed}]
+    already = [one.domain for one in report.domains if one.domain in known]
     why = [finding for one in left for finding in _of_left(one)]
-    told = [_known(one, target) for one in names if one in known]
+    told = [_known(one, target) for one in already]
     told += [finding for one in lives for finding in (*one.findings, *_alias(eyes, one))]
     session.messages.findings([*told, *why])
     if target.path is None:
         session.out.write(fragment([_lines(live) for live in new]) if new else "")
     else:
-        by = {one: provider for one in offered if provider is not None}
-        _write(session, replace(target, dns=by), target.path, new, lives, wait)
-    session.messages.say(_closing(len(new), sum(one in known for one in names), len(left), len(passed), target))
+        _write(session, target, target.path, new, lives, wait)
+    session.messages.say(_closing(len(new), len(already), len(left), len(passed), target))
     if new and target.path is not None and not session.automated:
         session.messages.say("Next: deploy plan.")
     return 1 if any(finding.severity is Severity.ERROR for finding in why) else 0
